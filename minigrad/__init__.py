@@ -1,0 +1,72 @@
+"""minigrad: automatic differentiation, small enough to read.
+
+    import numpy as np
+    import minigrad as mg
+
+    x1, x2 = mg.TensorNode(2.0), mg.TensorNode(5.0)
+    y = np.log(x1) + x1 * x2 - np.sin(x2)
+    y.backward()
+    x1.grad, x2.grad
+
+Start with `core`: reverse mode is that one file. Importing this package imports NumPy and nothing else.
+"""
+
+from minigrad.core import (
+    Add,
+    Divide,
+    MatMul,
+    Multiply,
+    Negate,
+    Op,
+    OpNode,
+    Power,
+    Subtract,
+    TensorNode,
+    no_grad,
+    strict,
+    wengert_list,
+)
+from minigrad.dual import Dual
+from minigrad.functions import (
+    cross_entropy,
+    grad,
+    jvp,
+    log_softmax,
+    logsumexp,
+    mean_squared_error,
+    norm,
+    sigmoid,
+    softmax,
+    value_and_grad,
+    vjp,
+)
+from minigrad.ops import (
+    Abs,
+    Concatenate,
+    Cos,
+    Exp,
+    Expand,
+    Index,
+    Log,
+    LogSumExp,
+    Max,
+    Maximum,
+    Mean,
+    Reshape,
+    Sigmoid,
+    Sin,
+    Sqrt,
+    Stack,
+    Sum,
+    Tan,
+    Tanh,
+    Transpose,
+    Where,
+)
+
+__version__ = "0.1.0"
+__all__ = [
+    name
+    for name in dir()
+    if not name.startswith("_") and name not in {"core", "dual", "functions", "ops"}
+]

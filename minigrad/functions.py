@@ -1,0 +1,172 @@
+"""What is built from ops: losses, and derivatives as functions of functions.
+
+`grad(f)` is a function again, so it can be differentiated again: `grad(grad(f))`. That works because an
+op's backward, run on nodes instead of arrays, writes its own steps into the Wengert list.
+"""
+
+import contextvars
+
+import numpy as np
+
+from minigrad.core import RULES, TensorNode, pull_back
+from minigrad.dual import Dual, NoDualRule
+from minigrad.ops import LogSumExp, Sigmoid
+
+# How many gradients are being taken of one another at this moment: the inner ones must be recorded.
+_depth = contextvars.ContextVar("depth", default=0)
+
+
+def sigmoid(x):
+    """1 / (1 + e⁻ˣ), entry by entry."""
+    return Sigmoid.do_forward(x)
+
+
+def logsumexp(x, axis=-1, keepdims=False):
+    """ln Σ eˣ over `axis`, without overflow: a smooth maximum."""
+    return LogSumExp.do_forward(x, axis=axis, keepdims=keepdims)
+
+
+def log_softmax(x, axis=-1):
+    """ln of the softmax: x − ln Σ eˣ."""
+    return x - logsumexp(x, axis, keepdims=True)
+
+
+def softmax(x, axis=-1):
+    """eˣ / Σ eˣ over `axis`: positive numbers that sum to one. softmax([1000, 0]) is [1, 0], not NaN."""
+    return np.exp(log_softmax(x, axis))
+
+
+def cross_entropy(logits, labels):
+    """Mean of −ln softmax(logits)[label] over the rows of a batch.
+
+    `logits` (n, classes): scores, any real numbers; no ReLU or softmax before. `labels` (n,): integers.
+    Raises ValueError where the shapes, or the range of the labels, do not fit.
+    """
+    labels = np.asarray(labels)
+    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+        raise ValueError(
+            f"cross_entropy: logits {logits.shape} and labels {labels.shape}; expected (n, classes) and (n,): "
+            "one row of scores and one integer label for each example"
+        )
+    if (
+        labels.dtype.kind not in "iu"
+        or labels.size
+        and not 0 <= labels.min() <= labels.max() < logits.shape[1]
+    ):
+        raise ValueError(
+            f"cross_entropy: labels must be integers from 0 to {logits.shape[1] - 1} (the classes), "
+            f"but they are {labels.dtype} from {labels.min()} to {labels.max()}"
+        )
+    chosen = logits[np.arange(len(labels)), labels]
+    return np.mean(logsumexp(logits) - chosen)
+
+
+def mean_squared_error(predictions, targets):
+    """Mean of (prediction − target)² over all entries; the two shapes must agree."""
+    if np.shape(predictions) != np.shape(targets):
+        raise ValueError(
+            f"mean_squared_error: predictions {np.shape(predictions)} and targets {np.shape(targets)} would "
+            "be broadcast against each other; give them the same shape"
+        )
+    return np.mean((predictions - targets) ** 2)
+
+
+def norm(x, axis=None, keepdims=False):
+    """√Σ x² over `axis`. At x = 0, where it has a kink, the gradient is 0."""
+    squares = np.sum(x * x, axis=axis, keepdims=keepdims)
+    zero = np.equal(squares, 0.0)
+    return np.where(zero, 0.0, np.sqrt(np.where(zero, 1.0, squares)))
+
+
+RULES[np.linalg.norm] = lambda x, axis=None, keepdims=False: norm(x, axis, keepdims)
+
+
+def vjp(f, *inputs):
+    """`f` at `inputs`, and its pullback: (y, ȳ -> x̄, or a tuple of them), x̄ = Jᵀ ȳ.
+
+    One run of f, and for each call of the pullback one walk backwards, at the cost of a few runs of f.
+    """
+    nested = _depth.get() > 0 or any(isinstance(x, TensorNode) for x in inputs)
+    nodes = [x if isinstance(x, TensorNode) else TensorNode(x) for x in inputs]
+    token = _depth.set(_depth.get() + 1)
+    try:
+        y = f(*nodes)
+    finally:
+        _depth.reset(token)
+
+    def pullback(cotangent):
+        shape = np.shape(y.value if isinstance(y, TensorNode) else y)
+        if np.shape(cotangent) != shape:
+            raise ValueError(
+                f"pullback: cotangent of shape {np.shape(cotangent)}, but f gave shape {shape}"
+            )
+        found = [None] * len(nodes)
+        if isinstance(y, TensorNode):  # else f does not depend on its inputs
+            seed = (
+                cotangent
+                if isinstance(cotangent, TensorNode)
+                else np.asarray(cotangent, y.dtype)[()]
+            )
+            found = pull_back(
+                [y], [seed], wrt=nodes, differentiable=nested or isinstance(seed, TensorNode)
+            )
+        found = tuple(np.zeros_like(x.value) if g is None else g for x, g in zip(nodes, found))
+        return found if len(found) > 1 else found[0]
+
+    return (y if nested or not isinstance(y, TensorNode) else y.value), pullback
+
+
+def value_and_grad(f, argnum=0):
+    """A function that gives f's value and its gradient with respect to argument `argnum`.
+
+    Raises ValueError if f does not return a single number.
+    """
+
+    def both(*args, **kwargs):
+        def f_of_one(x):
+            return f(*args[:argnum], x, *args[argnum + 1 :], **kwargs)
+
+        y, pullback = vjp(f_of_one, args[argnum])
+        if np.shape(y) != ():
+            raise ValueError(
+                f"grad: the function returned shape {np.shape(y)}, but a gradient needs one number. "
+                "Sum or average the result, or use vjp with a cotangent of that shape."
+            )
+        return y, pullback(np.ones((), getattr(y, "dtype", float))[()])
+
+    return both
+
+
+def grad(f, argnum=0):
+    """The gradient of a scalar function, as a function: grad(f)(x) has the shape of x.
+
+    >>> grad(lambda x: np.sin(x) * x)(2.0)                      # cos(2) 2 + sin(2)
+    """
+    return lambda *args, **kwargs: value_and_grad(f, argnum)(*args, **kwargs)[1]
+
+
+def jvp(f, inputs, tangents):
+    """`f` at `inputs` and its derivative in the direction `tangents`: (y, ẏ), ẏ = J ẋ.
+
+    Runs f once on dual numbers. If f uses something that has no rule for them, two pullbacks do instead:
+    u ↦ Jᵀu is linear in u, so pulling ẋ back through *it* gives Jẋ.
+    """
+    if len(inputs) != len(tangents) or any(
+        np.shape(x) != np.shape(v) for x, v in zip(inputs, tangents)
+    ):
+        raise ValueError(
+            f"jvp: inputs of shape {[np.shape(x) for x in inputs]} and tangents of shape "
+            f"{[np.shape(v) for v in tangents]}; every input needs a tangent of its own shape"
+        )
+    try:
+        y = f(*map(Dual, inputs, tangents))
+        return (y.primal, y.tangent) if isinstance(y, Dual) else (y, np.zeros_like(y))
+    except NoDualRule:
+        y, pullback = vjp(f, *inputs)
+        _, push = vjp(lambda u: _inner(pullback(u), tangents), np.zeros_like(y))
+        return y, push(1.0)
+
+
+def _inner(gradients, tangents):
+    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+    return sum(np.sum(g * v) for g, v in zip(gradients, tangents))

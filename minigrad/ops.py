@@ -1,0 +1,433 @@
+"""The other ops: one class each, whose docstring is its mathematics.
+
+Letters: y is the output, ȳ ("y bar") its adjoint, written `gy` in the code; x̄, `gx`, is what a backward
+returns. ∘ multiplies entry by entry. At a point where a derivative does not exist, the docstring says
+which number stands in for it.
+
+The tables at the end tell NumPy which op belongs to which of its functions, so that `np.exp(node)` works.
+"""
+
+import numpy as np
+
+from minigrad.core import RULES, Op, TensorNode, undo_broadcasting
+
+# Functions of one number, entry by entry: x̄ = ȳ ∘ f'(x).
+
+
+class Exp(Op):
+    """y = eˣ;  x̄ = ȳ ∘ y."""
+
+    @staticmethod
+    def forward(context, x):
+        context["y"] = y = np.exp(x)
+        return y
+
+    @staticmethod
+    def backward(context, gy):
+        return gy * context["y"]
+
+
+class Log(Op):
+    """y = ln x;  x̄ = ȳ / x.  At 0, NumPy's answers: y = −∞, x̄ = ±∞."""
+
+    @staticmethod
+    def forward(context, x):
+        context["x"] = x
+        return np.log(x)
+
+    @staticmethod
+    def backward(context, gy):
+        return gy / context["x"]
+
+
+class Sin(Op):
+    """y = sin x (radians);  x̄ = ȳ ∘ cos x."""
+
+    @staticmethod
+    def forward(context, x):
+        context["x"] = x
+        return np.sin(x)
+
+    @staticmethod
+    def backward(context, gy):
+        return gy * np.cos(context["x"])
+
+
+class Cos(Op):
+    """y = cos x (radians);  x̄ = −ȳ ∘ sin x."""
+
+    @staticmethod
+    def forward(context, x):
+        context["x"] = x
+        return np.cos(x)
+
+    @staticmethod
+    def backward(context, gy):
+        return -gy * np.sin(context["x"])
+
+
+class Tan(Op):
+    """y = tan x (radians);  x̄ = ȳ ∘ (1 + y²)."""
+
+    @staticmethod
+    def forward(context, x):
+        context["y"] = y = np.tan(x)
+        return y
+
+    @staticmethod
+    def backward(context, gy):
+        y = context["y"]
+        return gy * (1.0 + y * y)
+
+
+class Tanh(Op):
+    """y = tanh x;  x̄ = ȳ ∘ (1 − y²)."""
+
+    @staticmethod
+    def forward(context, x):
+        context["y"] = y = np.tanh(x)
+        return y
+
+    @staticmethod
+    def backward(context, gy):
+        y = context["y"]
+        return gy * (1.0 - y * y)
+
+
+class Sigmoid(Op):
+    """y = 1 / (1 + e⁻ˣ);  x̄ = ȳ ∘ y ∘ (1 − y).
+
+    e to a large power overflows, so the power is kept at −|x|: for x < 0 the same fraction is eˣ / (1 + eˣ).
+    """
+
+    @staticmethod
+    def forward(context, x):
+        if isinstance(x, TensorNode):  # on nodes the sigmoid is itself, not the steps it takes
+            y = Sigmoid.do_forward(x)
+        else:
+            small = np.exp(-np.abs(x))
+            y = np.where(x >= 0, 1.0, small) / (1.0 + small)
+        context["y"] = y
+        return y
+
+    @staticmethod
+    def backward(context, gy):
+        y = context["y"]
+        return gy * y * (1.0 - y)
+
+
+class Sqrt(Op):
+    """y = √x;  x̄ = ȳ / (2y).  At 0 the slope is infinite, and so is x̄."""
+
+    @staticmethod
+    def forward(context, x):
+        context["y"] = y = np.sqrt(x)
+        return y
+
+    @staticmethod
+    def backward(context, gy):
+        return gy / (2.0 * context["y"])
+
+
+class Abs(Op):
+    """y = |x|;  x̄ = ȳ ∘ sign x.  At 0, where there is a kink, x̄ = 0."""
+
+    @staticmethod
+    def forward(context, x):
+        context["sign"] = np.sign(x)
+        return np.abs(x)
+
+    @staticmethod
+    def backward(context, gy):
+        return gy * context["sign"]
+
+
+# Choosing.
+
+
+class Maximum(Op):
+    """z = max(x, y), entry by entry; z̄ goes to the larger.  A tie goes to y: maximum(x, 0) has slope 0 at 0."""
+
+    @staticmethod
+    def forward(context, x, y):
+        context["first"] = np.greater(x, y)
+        return np.maximum(x, y)
+
+    @staticmethod
+    def backward(context, gz):
+        first = context["first"]
+        return np.where(first, gz, 0.0), np.where(first, 0.0, gz)
+
+
+class Where(Op):
+    """z = x where the mask holds, y elsewhere;  x̄ = z̄ where the mask holds, else 0, and ȳ the other way.
+
+    Both x and y are computed everywhere. If the one not chosen has an infinite slope, 0 · ∞ makes a NaN
+    upstream: choose a harmless argument first (where(m, log(where(m, x, 1)), 0)), then the value.
+    """
+
+    @staticmethod
+    def forward(context, mask, x, y):
+        context["mask"] = mask
+        return np.where(mask, x, y)
+
+    @staticmethod
+    def backward(context, gz):
+        mask = context["mask"]
+        return None, np.where(mask, gz, 0.0), np.where(mask, 0.0, gz)
+
+
+# Over axes.  `axis` is an int, a tuple of ints, or None for all; `keepdims` as in NumPy.
+
+
+class Sum(Op):
+    """y = Σ x over `axis`;  x̄ = ȳ, repeated along it."""
+
+    @staticmethod
+    def forward(context, x, axis=None, keepdims=False):
+        context["shape"], context["axis"] = np.shape(x), axis
+        return np.sum(x, axis=axis, keepdims=keepdims)
+
+    @staticmethod
+    def backward(context, gy):
+        shape = context["shape"]
+        return np.broadcast_to(np.reshape(gy, _kept(shape, context["axis"])), shape)
+
+
+class Mean(Op):
+    """y = Σ x / n over `axis`;  x̄ = ȳ / n, repeated along it."""
+
+    @staticmethod
+    def forward(context, x, axis=None, keepdims=False):
+        context["shape"], context["axis"] = np.shape(x), axis
+        return np.mean(x, axis=axis, keepdims=keepdims)
+
+    @staticmethod
+    def backward(context, gy):
+        shape, kept = context["shape"], _kept(context["shape"], context["axis"])
+        n = int(np.prod(shape)) // max(1, int(np.prod(kept)))
+        return np.broadcast_to(np.reshape(gy / n, kept), shape)
+
+
+class Max(Op):
+    """y = max x over `axis`;  ȳ goes to the largest entry.  Entries that tie share it equally."""
+
+    @staticmethod
+    def forward(context, x, axis=None, keepdims=False):
+        y = np.max(x, axis=axis, keepdims=keepdims)
+        context["kept"] = kept = _kept(np.shape(x), axis)
+        largest = np.equal(x, np.reshape(y, kept))
+        context["share"] = largest / np.sum(largest, axis=axis, keepdims=True)
+        return y
+
+    @staticmethod
+    def backward(context, gy):
+        return np.reshape(gy, context["kept"]) * context["share"]
+
+
+class LogSumExp(Op):
+    """y = ln Σ eˣ over `axis`;  x̄ = ȳ ∘ eˣ⁻ʸ, which is the softmax.
+
+    The largest x is taken out of the sum first, y = m + ln Σ eˣ⁻ᵐ, so that nothing overflows.
+    """
+
+    @staticmethod
+    def forward(context, x, axis=None, keepdims=False):
+        context["x"], context["kept"] = x, _kept(np.shape(x), axis)
+        if isinstance(x, TensorNode):
+            y = LogSumExp.do_forward(x, axis=axis, keepdims=keepdims)
+        else:
+            m = np.max(x, axis=axis, keepdims=True)
+            m = np.where(np.isfinite(m), m, 0.0)  # −∞ − (−∞) would be NaN
+            y = m + np.log(np.sum(np.exp(x - m), axis=axis, keepdims=True))
+            y = y if keepdims else np.squeeze(y, axis)
+        context["y"] = y
+        return y
+
+    @staticmethod
+    def backward(context, gy):
+        kept = context["kept"]
+        return np.reshape(gy, kept) * np.exp(context["x"] - np.reshape(context["y"], kept))
+
+
+class Cast(Op):
+    """The same numbers in another float dtype;  x̄ is ȳ in the dtype of x."""
+
+    @staticmethod
+    def forward(context, x, dtype):
+        return Cast.do_forward(x, dtype=dtype) if isinstance(x, TensorNode) else x.astype(dtype)
+
+    @staticmethod
+    def backward(context, gy):
+        return gy  # the engine gives every gradient the dtype of its input
+
+
+# Moving numbers about: the adjoint moves the blame back.
+
+
+class Reshape(Op):
+    """The same entries, in another `shape`; x̄ is ȳ in the shape of x."""
+
+    @staticmethod
+    def forward(context, x, shape):
+        context["shape"] = np.shape(x)
+        return np.reshape(x, shape)
+
+    @staticmethod
+    def backward(context, gy):
+        return np.reshape(gy, context["shape"])
+
+
+class Transpose(Op):
+    """Axes in another order (`axes`; reversed if None); x̄ is ȳ with the axes put back."""
+
+    @staticmethod
+    def forward(context, x, axes=None):
+        context["axes"] = axes if axes is None else tuple(int(axis) for axis in np.argsort(axes))
+        return np.transpose(x, axes)
+
+    @staticmethod
+    def backward(context, gy):
+        return np.transpose(gy, context["axes"])
+
+
+class Expand(Op):
+    """x repeated until it has `shape`, as in np.broadcast_to;  x̄ = Σ ȳ over the repeats."""
+
+    @staticmethod
+    def forward(context, x, shape):
+        context["shape"] = np.shape(x)
+        return np.broadcast_to(x, shape)
+
+    @staticmethod
+    def backward(context, gy):
+        return undo_broadcasting(gy, context["shape"])
+
+
+class Index(Op):
+    """y = x[index];  x̄ is ȳ put back at `index`, zeros elsewhere. An entry taken twice gets both."""
+
+    @staticmethod
+    def forward(context, x, index):
+        context["shape"], context["index"] = np.shape(x), index
+        return x[index]
+
+    @staticmethod
+    def backward(context, gy):
+        return (
+            Scatter.do_forward(gy, **context)
+            if isinstance(gy, TensorNode)
+            else _scatter(gy, **context)
+        )
+
+
+class Scatter(Op):
+    """y = zeros of `shape` with x added at `index`;  x̄ = ȳ[index]. The reverse of Index, and its backward."""
+
+    @staticmethod
+    def forward(context, x, shape, index):
+        context["index"] = index
+        return (
+            Scatter.do_forward(x, shape=shape, index=index)
+            if isinstance(x, TensorNode)
+            else _scatter(x, shape, index)
+        )
+
+    @staticmethod
+    def backward(context, gy):
+        return gy[context["index"]]
+
+
+class Concatenate(Op):
+    """Arrays one after the other along `axis`; each gets its own piece of ȳ."""
+
+    @staticmethod
+    def forward(context, *arrays, axis=0):
+        context["axis"], context["lengths"] = axis, [np.shape(x)[axis] for x in arrays]
+        return np.concatenate(arrays, axis)
+
+    @staticmethod
+    def backward(context, gy):
+        ends = np.cumsum(context["lengths"])
+        pieces = [slice(end - n, end) for end, n in zip(ends, context["lengths"])]
+        return tuple(gy[_along(gy, context["axis"], piece)] for piece in pieces)
+
+
+class Stack(Op):
+    """Arrays of one shape side by side along a new `axis`; each gets its own slice of ȳ."""
+
+    @staticmethod
+    def forward(context, *arrays, axis=0):
+        context["axis"], context["n"] = axis, len(arrays)
+        return np.stack(arrays, axis)
+
+    @staticmethod
+    def backward(context, gy):
+        return tuple(gy[_along(gy, context["axis"], i)] for i in range(context["n"]))
+
+
+def _kept(shape, axis):
+    """The shape that a reduction over `axis` has with keepdims=True."""
+    axes = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    gone = {a % len(shape) for a in axes}
+    return tuple(1 if a in gone else n for a, n in enumerate(shape))
+
+
+def _along(array, axis, what):
+    return (slice(None),) * (axis % len(array.shape)) + (what,)
+
+
+def _scatter(x, shape, index):
+    y = np.zeros(shape, x.dtype)
+    np.add.at(y, index, x)
+    return y
+
+
+# What NumPy is told.  Left: its function.  Right: what happens when an argument is a node.
+
+
+def _axes(op):
+    return lambda x, axis=None, keepdims=False: op.do_forward(x, axis=axis, keepdims=keepdims)
+
+
+def _swap(x, first, second):
+    axes = list(range(x.ndim))
+    axes[first], axes[second] = axes[second], axes[first]
+    return Transpose.do_forward(x, axes=tuple(axes))
+
+
+def _squeeze(x, axis=None):
+    return np.reshape(x, np.squeeze(np.empty(x.shape), axis).shape)
+
+
+RULES |= {
+    np.exp: Exp.do_forward,
+    np.log: Log.do_forward,
+    np.sin: Sin.do_forward,
+    np.cos: Cos.do_forward,
+    np.tan: Tan.do_forward,
+    np.tanh: Tanh.do_forward,
+    np.sqrt: Sqrt.do_forward,
+    np.abs: Abs.do_forward,
+    np.maximum: Maximum.do_forward,
+    np.minimum: lambda x, y: -np.maximum(-x, -y),
+    np.where: Where.do_forward,
+    np.sum: _axes(Sum),
+    np.mean: _axes(Mean),
+    np.max: _axes(Max),
+    np.min: lambda x, axis=None, keepdims=False: -np.max(-x, axis=axis, keepdims=keepdims),
+    np.reshape: lambda x, shape: Reshape.do_forward(x, shape=shape),
+    np.ravel: lambda x: Reshape.do_forward(x, shape=-1),
+    np.squeeze: _squeeze,
+    np.expand_dims: lambda x, axis: np.reshape(x, np.expand_dims(np.empty(x.shape), axis).shape),
+    np.transpose: lambda x, axes=None: Transpose.do_forward(x, axes=axes),
+    np.swapaxes: _swap,
+    np.broadcast_to: lambda x, shape: Expand.do_forward(x, shape=shape),
+    np.concatenate: lambda arrays, axis=0: Concatenate.do_forward(*arrays, axis=axis),
+    np.stack: lambda arrays, axis=0: Stack.do_forward(*arrays, axis=axis),
+    np.dot: lambda x, y: x @ y if np.ndim(x) and np.ndim(y) else x * y,
+    np.square: lambda x: x * x,
+    np.positive: lambda x: x,
+    "index": lambda x, index: Index.do_forward(x, index=index),
+    "cast": lambda x, dtype: Cast.do_forward(x, dtype=dtype),
+}
