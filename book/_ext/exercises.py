@@ -1,0 +1,184 @@
+"""Exercises on the page and in the downloaded notebook, both made from the exercise's own file.
+
+A chapter brings an exercise in with one cell::
+
+    ```{code-cell} ipython3
+    :tags: [exercise]
+    exercise("relu")
+    ```
+
+`expand` replaces that cell, before the page is parsed, by the statement, its hints (each folded inside the
+one before), the stub, and the solution: folded, and run in the chapter's kernel when the page is built, so a
+solution that fails its check fails the build. The names that the solution defines are put back afterwards.
+An instructor's solution is left out here, at the source, so it can reach no page, index or cache.
+
+`expand_notebook(nb)` does the same for a notebook that a reader downloads, without any solution: call it on
+the `nbformat` notebook of a chapter (``from exercises import expand_notebook`` with this folder on the
+path). The format of the files is told in `minigrad.exercises`.
+"""
+
+import re
+from pathlib import Path
+
+import nbformat
+from docutils import nodes
+from minigrad.exercises import CELL, ExerciseError, find, sources
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
+CALL = re.compile(r"""^exercise\(["']([^"']+)["']\)\s*$""", re.M)
+
+
+def called(code, tagged):
+    """The id of the exercise that a cell brings in; None for any other cell."""
+    found = CALL.search(code)
+    if tagged and not found:
+        raise ExerciseError(
+            f'a cell tagged exercise must call exercise("id"); it says {code!r:.60}'
+        )
+    if found and (not tagged or code.strip() != found[0].strip()):
+        raise ExerciseError(f"{found[0]} must stand alone in a cell with :tags: [exercise]")
+    return found[1] if found else None
+
+
+def expand(text, book=None):
+    """The MyST text of a chapter with each exercise written out."""
+    done, place = [], 0
+    for cell in CELL.finditer(text):
+        tagged = bool(re.search(r"tags\W.*\bexercise\b", cell["options"] or ""))
+        if cell["fence"] and (id := called(cell["code"], tagged)):
+            level = heading_level(text[: cell.start()]) + 1
+            done += [text[place : cell.start()], page(find(id, book), level)]
+            place = cell.end()
+    return "".join(done) + text[place:]
+
+
+def heading_level(text):
+    """The level of the last heading in a text; lines of code that look like one don't count."""
+    text = re.sub(r"^(`{3,}).*?^\1", "", text, flags=re.M | re.S)
+    return len((re.findall(r"^(#{1,5}) ", text, re.M) or ["##"])[-1])
+
+
+def page(made, level):
+    """One exercise as MyST."""
+    whole = repr(vars(made))
+    ticks = max([2, *map(len, re.findall(r"`+", whole))])
+
+    def block(kind, content, depth=1):
+        fence = "`" * (ticks + depth)
+        return f"{fence}{kind}\n{content.strip()}\n{fence}\n"
+
+    hints = ""
+    for number, hint in reversed(list(enumerate(made.hints, 1))):
+        depth = len(made.hints) + 1 - number
+        title = f"{{dropdown}} Hint {number} of {len(made.hints)}"
+        hints = block(title, f"{hint.strip()}\n\n{hints}", depth)
+    parts = [
+        f"\n(exercise-{made.id})=",
+        f"{'#' * level} {made.title}\n",
+        block("{div} exercise-facts", made.facts()),
+        made.cells["statement"] + "\n",
+        hints,
+    ]
+    if made.answer:
+        parts.append(block("python", f"{made.cells['answer']}\n\n{made.check_line()}"))
+    if "prose" in made.cells:
+        parts.append(block("{div} exercise-prose", made.cells["prose"]))
+    return "\n".join([*parts, solution(made, block)]) + "\n"
+
+
+def solution(made, block):
+    """The folded solution. What stands between the dropdown and the closing comment moves into it."""
+    if made.solution == "instructor":
+        return block("{div} exercise-facts", "The solution is with the instructors.")
+    parts = [block(f"{{dropdown}} Solution\n:class-container: exercise-solution {made.id}", "")]
+    if made.answer:
+        before = [
+            "from minigrad.exercises import bring_back as _bring_back, set_aside as _set_aside",
+            "_set_aside(globals())",
+            "import numpy as np",
+            "import minigrad as mg",
+            "from minigrad.exercises import check",
+            made.cells.get("set-up", ""),
+        ]
+        hidden = ":tags: [remove-cell]\n"
+        parts += [
+            block("{code-cell} ipython3", hidden + "\n".join(before)),
+            block("{code-cell} ipython3", made.cells["solution"]),
+            block("{code-cell} ipython3", made.check_line()),
+            block("{code-cell} ipython3", hidden + "_bring_back(globals())"),
+        ]
+    parts.append(made.cells.get("remark", ""))
+    return "\n".join([*parts, f"\n% end of solution {made.id}\n"])
+
+
+def fold_solutions(app, doctree):
+    """Move each solution into its dropdown: a cell inside a directive would not run, so it waits outside."""
+    boxes = [box for box in doctree.findall(nodes.container) if "design_component" in box]
+    for box in boxes:
+        if "exercise-solution" not in box.get("container_classes", ()):
+            continue
+        rest = box.parent.children[box.parent.index(box) + 1 :]
+        for node in rest:
+            box.parent.remove(node)
+            if node.tagname == "comment" and node.astext().startswith("end of solution"):
+                break
+            box += node
+
+
+def expand_notebook(nb, book=None):
+    """A notebook with each exercise written out as statement, stub and check, without its solution. It needs
+    minigrad and nothing else: one folded cell brings the public part of every exercise with it."""
+    cells, registered = [], []
+    for cell in nb.cells:
+        tagged = "exercise" in cell.metadata.get("tags", [])
+        id = called(cell.source, tagged) if cell.cell_type == "code" else None
+        if id:
+            made = find(id, book)
+            registered += [f"register({made.public!r})"] if made.answer else []
+            cells += notebook_cells(made)
+        else:
+            cells.append(cell)
+    if registered:
+        first = next(number for number, cell in enumerate(cells) if cell.cell_type == "code")
+        source = "\n".join(["from minigrad.exercises import check, register", *registered])
+        cells.insert(first, folded_cell("the-exercises", "# What check() needs to know\n" + source))
+    nb.cells = cells
+    return nb
+
+
+def notebook_cells(made):
+    """Statement with folded hints, set-up, stub and check line, as notebook cells."""
+    new = nbformat.v4
+    cells = [new.new_markdown_cell(made.markdown(), id=f"{made.id}-statement")]
+    if "prose" in made.cells:
+        cells.append(new.new_markdown_cell(made.cells["prose"], id=f"{made.id}-prose"))
+    if "set-up" in made.cells:
+        cells.append(folded_cell(f"{made.id}-set-up", made.cells["set-up"]))
+    if made.answer:
+        cells.append(new.new_code_cell(made.cells["answer"], id=f"{made.id}-answer"))
+        cells.append(new.new_code_cell(made.check_line(), id=f"{made.id}-check"))
+    return cells
+
+
+def folded_cell(id, source):
+    """A code cell whose source is folded away."""
+    metadata = {"jupyter": {"source_hidden": True}, "tags": ["hide-input"]}
+    return nbformat.v4.new_code_cell(source, id=id, metadata=metadata)
+
+
+def on_source_read(app, docname, source):
+    try:
+        source[0] = expand(source[0], app.config.exercises_book)
+        ids = re.findall(r"^\(exercise-([\w-]+)\)=$", source[0], re.M)
+        for path in (sources(app.config.exercises_book)[id] for id in ids):
+            app.env.note_dependency(str(Path(path).resolve()))
+    except ExerciseError as error:
+        logger.warning("%s", error, location=docname)
+
+
+def setup(app):
+    app.add_config_value("exercises_book", None, "env")  # None: the book beside the package
+    app.connect("source-read", on_source_read, priority=100)
+    app.connect("doctree-read", fold_solutions)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
