@@ -11,21 +11,7 @@
 Start with `core`: reverse mode is that one file. Importing this package imports NumPy and nothing else.
 """
 
-from minigrad.core import (
-    Add,
-    Divide,
-    MatMul,
-    Multiply,
-    Negate,
-    Op,
-    OpNode,
-    Power,
-    Subtract,
-    TensorNode,
-    no_grad,
-    strict,
-    wengert_list,
-)
+from minigrad.core import Op, OpNode, TensorNode, no_grad, strict, wengert_list
 from minigrad.dual import Dual
 from minigrad.functions import (
     cross_entropy,
@@ -42,21 +28,28 @@ from minigrad.functions import (
 )
 from minigrad.ops import (
     Abs,
+    Add,
     Concatenate,
     Cos,
+    Divide,
     Exp,
     Expand,
     Index,
     Log,
     LogSumExp,
+    MatMul,
     Max,
     Maximum,
     Mean,
+    Multiply,
+    Negate,
+    Power,
     Reshape,
     Sigmoid,
     Sin,
     Sqrt,
     Stack,
+    Subtract,
     Sum,
     Tan,
     Tanh,

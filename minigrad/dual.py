@@ -52,7 +52,8 @@ class Dual:
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
         if method != "__call__" or kwargs:
             raise NoDualRule(
-                f"np.{ufunc.__name__} with {method}, {sorted(kwargs)} on a dual number: use the plain call"
+                f"np.{ufunc.__name__} with {method}, {sorted(kwargs)} on a dual number: use the "
+                "plain call"
             )
         return _apply(ufunc, inputs, {})
 
@@ -61,7 +62,8 @@ class Dual:
 
     def __array__(self, *args, **kwargs):
         raise NoDualRule(
-            "a dual number cannot become an array: its tangent would be lost. Use .primal or .tangent."
+            "a dual number cannot become an array: its tangent would be lost. Use .primal or "
+            ".tangent."
         )
 
     # Comparisons look at the primal: a branch is chosen by the value, not by its derivative.
@@ -116,7 +118,8 @@ def _apply(function, args, kwargs):
     if function in PIECEWISE_CONSTANT:
         return function(*map(_primal, args), **kwargs)
     raise NoDualRule(
-        f"dual numbers have no rule for np.{function.__name__}; write it with functions that have one"
+        f"dual numbers have no rule for np.{function.__name__}; write it with functions that have "
+        "one"
     )
 
 

@@ -1,7 +1,8 @@
 """What is built from ops: losses, and derivatives as functions of functions.
 
-`grad(f)` is a function again, so it can be differentiated again: `grad(grad(f))`. That works because an
-op's backward, run on nodes instead of arrays, writes its own steps into the Wengert list.
+`grad(f)` is a function again, so it can be differentiated again: `grad(grad(f))`. That works
+because an op's backward, run on nodes instead of arrays, writes its own steps into the Wengert
+list.
 """
 
 import contextvars
@@ -32,30 +33,27 @@ def log_softmax(x, axis=-1):
 
 
 def softmax(x, axis=-1):
-    """eˣ / Σ eˣ over `axis`: positive numbers that sum to one. softmax([1000, 0]) is [1, 0], not NaN."""
+    """eˣ / Σ eˣ over `axis`: positive, summing to one. softmax([1000, 0]) is [1, 0], not NaN."""
     return np.exp(log_softmax(x, axis))
 
 
 def cross_entropy(logits, labels):
     """Mean of −ln softmax(logits)[label] over the rows of a batch.
 
-    `logits` (n, classes): scores, any real numbers; no ReLU or softmax before. `labels` (n,): integers.
-    Raises ValueError where the shapes, or the range of the labels, do not fit.
+    `logits` (n, classes): scores, any real numbers; no ReLU or softmax before. `labels` (n,):
+    integers. Raises ValueError where the shapes, or the range of the labels, do not fit.
     """
     labels = np.asarray(labels)
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise ValueError(
-            f"cross_entropy: logits {logits.shape} and labels {labels.shape}; expected (n, classes) and (n,): "
-            "one row of scores and one integer label for each example"
+            f"cross_entropy: logits {logits.shape} and labels {labels.shape}; expected (n, "
+            "classes) and (n,): one row of scores and one integer label for each example"
         )
-    if (
-        labels.dtype.kind not in "iu"
-        or labels.size
-        and not 0 <= labels.min() <= labels.max() < logits.shape[1]
-    ):
+    integers = labels.dtype.kind in "iu"
+    if not integers or np.any(labels < 0) or np.any(labels >= logits.shape[1]):
         raise ValueError(
-            f"cross_entropy: labels must be integers from 0 to {logits.shape[1] - 1} (the classes), "
-            f"but they are {labels.dtype} from {labels.min()} to {labels.max()}"
+            f"cross_entropy: labels must be integers from 0 to {logits.shape[1] - 1} (the "
+            f"classes), but they are {labels.dtype}: {labels[:5]}..."
         )
     chosen = logits[np.arange(len(labels)), labels]
     return np.mean(logsumexp(logits) - chosen)
@@ -65,8 +63,8 @@ def mean_squared_error(predictions, targets):
     """Mean of (prediction − target)² over all entries; the two shapes must agree."""
     if np.shape(predictions) != np.shape(targets):
         raise ValueError(
-            f"mean_squared_error: predictions {np.shape(predictions)} and targets {np.shape(targets)} would "
-            "be broadcast against each other; give them the same shape"
+            f"mean_squared_error: predictions {np.shape(predictions)} and targets "
+            f"{np.shape(targets)} would be broadcast against each other; give them the same shape"
         )
     return np.mean((predictions - targets) ** 2)
 
@@ -84,7 +82,8 @@ RULES[np.linalg.norm] = lambda x, axis=None, keepdims=False: norm(x, axis, keepd
 def vjp(f, *inputs):
     """`f` at `inputs`, and its pullback: (y, ȳ -> x̄, or a tuple of them), x̄ = Jᵀ ȳ.
 
-    One run of f, and for each call of the pullback one walk backwards, at the cost of a few runs of f.
+    One run of f, and for each call of the pullback one walk backwards, at the cost of a few runs
+    of f.
     """
     nested = _depth.get() > 0 or any(isinstance(x, TensorNode) for x in inputs)
     nodes = [x if isinstance(x, TensorNode) else TensorNode(x) for x in inputs]
@@ -129,8 +128,8 @@ def value_and_grad(f, argnum=0):
         y, pullback = vjp(f_of_one, args[argnum])
         if np.shape(y) != ():
             raise ValueError(
-                f"grad: the function returned shape {np.shape(y)}, but a gradient needs one number. "
-                "Sum or average the result, or use vjp with a cotangent of that shape."
+                f"grad: the function returned shape {np.shape(y)}, but a gradient needs one "
+                "number. Sum or average the result, or use vjp with a cotangent of that shape."
             )
         return y, pullback(np.ones((), getattr(y, "dtype", float))[()])
 
@@ -148,8 +147,8 @@ def grad(f, argnum=0):
 def jvp(f, inputs, tangents):
     """`f` at `inputs` and its derivative in the direction `tangents`: (y, ẏ), ẏ = J ẋ.
 
-    Runs f once on dual numbers. If f uses something that has no rule for them, two pullbacks do instead:
-    u ↦ Jᵀu is linear in u, so pulling ẋ back through *it* gives Jẋ.
+    Runs f once on dual numbers. If f uses something that has no rule for them, two pullbacks do
+    instead: u ↦ Jᵀu is linear in u, so pulling ẋ back through *it* gives Jẋ.
     """
     if len(inputs) != len(tangents) or any(
         np.shape(x) != np.shape(v) for x, v in zip(inputs, tangents)

@@ -1,15 +1,130 @@
 """The other ops: one class each, whose docstring is its mathematics.
 
-Letters: y is the output, ȳ ("y bar") its adjoint, written `gy` in the code; x̄, `gx`, is what a backward
-returns. ∘ multiplies entry by entry. At a point where a derivative does not exist, the docstring says
-which number stands in for it.
+Letters: y is the output, ȳ ("y bar") its adjoint, written `gy` in the code; x̄, `gx`, is what a
+backward returns. ∘ multiplies entry by entry. At a point where a derivative does not exist, the
+docstring says which number stands in for it.
 
-The tables at the end tell NumPy which op belongs to which of its functions, so that `np.exp(node)` works.
+The tables at the end tell NumPy which op belongs to which of its functions, so that `np.exp(node)`
+works.
 """
 
 import numpy as np
 
 from minigrad.core import RULES, Op, TensorNode, undo_broadcasting
+
+# Arithmetic, behind the operators + - * / ** @.
+
+
+class Add(Op):
+    """z = x + y;  x̄ = z̄,  ȳ = z̄  (summed where broadcast)."""
+
+    @staticmethod
+    def forward(context, x, y):
+        return x + y
+
+    @staticmethod
+    def backward(context, gz):
+        return gz, gz
+
+
+class Subtract(Op):
+    """z = x − y;  x̄ = z̄,  ȳ = −z̄."""
+
+    @staticmethod
+    def forward(context, x, y):
+        return x - y
+
+    @staticmethod
+    def backward(context, gz):
+        return gz, -gz
+
+
+class Multiply(Op):
+    """z = x ∘ y;  x̄ = z̄ ∘ y,  ȳ = z̄ ∘ x."""
+
+    @staticmethod
+    def forward(context, x, y):
+        context["x"], context["y"] = x, y
+        return x * y
+
+    @staticmethod
+    def backward(context, gz):
+        return gz * context["y"], gz * context["x"]
+
+
+class Divide(Op):
+    """z = x / y;  x̄ = z̄ / y,  ȳ = −z̄ ∘ x / y² = −x̄ ∘ z."""
+
+    @staticmethod
+    def forward(context, x, y):
+        context["x"], context["y"] = x, y
+        return x / y
+
+    @staticmethod
+    def backward(context, gz):
+        gx = gz / context["y"]
+        return gx, -gx * context["x"] / context["y"]
+
+
+class Negate(Op):
+    """y = −x;  x̄ = −ȳ."""
+
+    @staticmethod
+    def forward(context, x):
+        return -x
+
+    @staticmethod
+    def backward(context, gy):
+        return -gy
+
+
+class Power(Op):
+    """z = xᵖ;  x̄ = z̄ p xᵖ⁻¹,  p̄ = z̄ z ln x.
+
+    x⁰ is the constant 1 also at x = 0, so x̄ = 0 there; p̄ at x = 0 is taken as 0, its limit for p
+    > 0.
+    """
+
+    @staticmethod
+    def forward(context, x, p):
+        context["x"], context["p"] = x, p
+        return x**p
+
+    @staticmethod
+    def backward(context, gz):
+        x, p = context["x"], context["p"]
+        wanted_x, wanted_p = context.get("wanted", (True, True))
+        if not wanted_p and np.ndim(p) == 0:  # the usual case, x**2: one product is enough
+            return (gz * (p * x ** (p - 1)) if p != 0 else gz * np.zeros_like(x)), None
+        gx = gz * (p * x ** np.where(p == 0, 1.0, p - 1)) if wanted_x else None
+        gp = gz * (x**p * np.log(np.where(x == 0, 1.0, x))) if wanted_p else None
+        return gx, gp
+
+
+class MatMul(Op):
+    """Z = XY with X (…, n, k), Y (…, k, m);  X̄ = Z̄ Yᵀ,  Ȳ = Xᵀ Z̄.  Vectors, stacks as in np.matmul."""
+
+    @staticmethod
+    def forward(context, x, y):
+        context["x"], context["y"] = x, y
+        return x @ y
+
+    @staticmethod
+    def backward(context, gz):
+        x, y = context["x"], context["y"]
+        wanted_x, wanted_y = context.get("wanted", (True, True))
+        # A vector on the left is a matrix of one row, on the right of one column.
+        rows = x if x.ndim > 1 else np.reshape(x, (1, -1))
+        columns = y if y.ndim > 1 else np.reshape(y, (-1, 1))
+        stack = np.broadcast_shapes(rows.shape[:-2], columns.shape[:-2])
+        gz = np.reshape(gz, (*stack, rows.shape[-2], columns.shape[-1]))
+        gx = undo_broadcasting(gz @ np.swapaxes(columns, -1, -2), rows.shape) if wanted_x else None
+        gy = undo_broadcasting(np.swapaxes(rows, -1, -2) @ gz, columns.shape) if wanted_y else None
+        return (
+            gx if gx is None else np.reshape(gx, x.shape),
+            gy if gy is None else np.reshape(gy, y.shape),
+        )
+
 
 # Functions of one number, entry by entry: x̄ = ȳ ∘ f'(x).
 
@@ -97,7 +212,8 @@ class Tanh(Op):
 class Sigmoid(Op):
     """y = 1 / (1 + e⁻ˣ);  x̄ = ȳ ∘ y ∘ (1 − y).
 
-    e to a large power overflows, so the power is kept at −|x|: for x < 0 the same fraction is eˣ / (1 + eˣ).
+    e to a large power overflows, so the power is kept at −|x|: for x < 0 the same fraction is eˣ /
+    (1 + eˣ).
     """
 
     @staticmethod
@@ -146,7 +262,10 @@ class Abs(Op):
 
 
 class Maximum(Op):
-    """z = max(x, y), entry by entry; z̄ goes to the larger.  A tie goes to y: maximum(x, 0) has slope 0 at 0."""
+    """z = max(x, y), entry by entry; z̄ goes to the larger.
+
+    A tie goes to y, so that maximum(x, 0), the ReLU, has slope 0 at 0.
+    """
 
     @staticmethod
     def forward(context, x, y):
@@ -160,10 +279,11 @@ class Maximum(Op):
 
 
 class Where(Op):
-    """z = x where the mask holds, y elsewhere;  x̄ = z̄ where the mask holds, else 0, and ȳ the other way.
+    """z = x where the mask holds, y elsewhere;  x̄ = z̄ where it holds, else 0; ȳ the other way.
 
-    Both x and y are computed everywhere. If the one not chosen has an infinite slope, 0 · ∞ makes a NaN
-    upstream: choose a harmless argument first (where(m, log(where(m, x, 1)), 0)), then the value.
+    Both x and y are computed everywhere. If the one not chosen has an infinite slope, 0 · ∞ makes
+    a NaN upstream: choose a harmless argument first (where(m, log(where(m, x, 1)), 0)), then the
+    value.
     """
 
     @staticmethod
@@ -305,7 +425,7 @@ class Expand(Op):
 
 
 class Index(Op):
-    """y = x[index];  x̄ is ȳ put back at `index`, zeros elsewhere. An entry taken twice gets both."""
+    """y = x[index];  x̄ is ȳ put back at `index`, zeros elsewhere; taken twice, it gets both."""
 
     @staticmethod
     def forward(context, x, index):
@@ -322,7 +442,7 @@ class Index(Op):
 
 
 class Scatter(Op):
-    """y = zeros of `shape` with x added at `index`;  x̄ = ȳ[index]. The reverse of Index, and its backward."""
+    """y = zeros of `shape` with x added at `index`;  x̄ = ȳ[index].  It is what Index does backwards."""
 
     @staticmethod
     def forward(context, x, shape, index):
@@ -396,11 +516,22 @@ def _swap(x, first, second):
     return Transpose.do_forward(x, axes=tuple(axes))
 
 
+def _cast(x, dtype):
+    return Cast.do_forward(x, dtype=dtype) if isinstance(x, TensorNode) else x.astype(dtype)
+
+
 def _squeeze(x, axis=None):
     return np.reshape(x, np.squeeze(np.empty(x.shape), axis).shape)
 
 
 RULES |= {
+    np.add: Add.do_forward,
+    np.subtract: Subtract.do_forward,
+    np.multiply: Multiply.do_forward,
+    np.divide: Divide.do_forward,
+    np.negative: Negate.do_forward,
+    np.power: Power.do_forward,
+    np.matmul: MatMul.do_forward,
     np.exp: Exp.do_forward,
     np.log: Log.do_forward,
     np.sin: Sin.do_forward,
@@ -429,5 +560,5 @@ RULES |= {
     np.square: lambda x: x * x,
     np.positive: lambda x: x,
     "index": lambda x, index: Index.do_forward(x, index=index),
-    "cast": lambda x, dtype: Cast.do_forward(x, dtype=dtype),
+    "cast": _cast,
 }

@@ -1,0 +1,145 @@
+"""What an op promises, and what is said when a promise is broken.
+
+`core` is short because it may rely on these: values are floats, a backward answers for every input
+with floats of that input's shape, nobody changes an array that is still needed, and an op run
+twice gives the same. Each check says what was given, what was expected, and what to do.
+"""
+
+import numpy as np
+
+
+def refuse(reason):
+    """A method that NumPy or Python would call, and that has no right answer for a node."""
+
+    def method(self, *args, **kwargs):
+        raise TypeError(reason)
+
+    return method
+
+
+NO_ARRAY = (
+    "a TensorNode cannot become an array: its history would be lost without a word. Use "
+    "node.value for the numbers, or a function that minigrad knows, to go on recording."
+)
+NO_ASSIGNMENT = (
+    "a node cannot be changed in place: ops that used it still need the old value. Build a new "
+    "one with np.where(mask, new, old) or np.concatenate."
+)
+NO_COPY = (
+    "a recorded node cannot be copied or pickled: its inputs, and theirs, would be copied with it. "
+    "Copy node.value, or node.detach()."
+)
+
+
+def plain_call(function, method, options):
+    """A ufunc on a node is recorded as np.f(x), with no out=, where= or reduce."""
+    if method == "__call__" and not options:
+        return
+    what = f"np.{function.__name__}" + ("" if method == "__call__" else f".{method}")
+    why = "only the plain call is recorded"
+    if "out" in options:
+        why = "out= would overwrite a value that the backward pass still needs"
+    raise TypeError(f"{what}({', '.join(options)}=...) on a node: {why}. Make a new node instead.")
+
+
+def has_a_rule(function, known):
+    """Every function of nodes needs a derivative."""
+    if not known:
+        raise TypeError(
+            f"minigrad has no rule for np.{function.__name__}. Write it with functions that have "
+            "one, make an Op of your own (forward and backward), or use node.value if no gradient "
+            "is needed."
+        )
+
+
+def leaf_value(value):
+    """The float or float array of a leaf. A Python number becomes a float; integers are refused."""
+    number = isinstance(value, float | int) and not isinstance(value, bool)
+    array = np.asarray(value, dtype=float if number else None)
+    if array.dtype.kind != "f":
+        raise TypeError(
+            f"a TensorNode holds floats, not {array.dtype}: a derivative asks what a tiny step "
+            "does, and there are no tiny steps between such values. Give it value.astype(float), "
+            "or keep the plain array: constants, labels and indices need no node."
+        )
+    return array[()]
+
+
+def seed_fits(node, cotangent):
+    """The cotangent of a backward pass has an entry for each entry of the node it starts at."""
+    if np.shape(cotangent) != node.shape:
+        raise ValueError(
+            f"backward: a cotangent of shape {np.shape(cotangent)} for a node of shape "
+            f"{node.shape}; it needs one number for each entry of the node"
+        )
+    return np.asarray(cotangent, node.dtype)[()]
+
+
+def output_value(op, value):
+    """What a forward returns: a float or an array of floats."""
+    if isinstance(value, np.ndarray | np.floating) and value.dtype.kind == "f":
+        return value
+    if isinstance(value, float):
+        return np.float64(value)
+    got = f"an array of {value.dtype}" if hasattr(value, "dtype") else repr(value)
+    hint = " (is a return missing?)" if value is None else ""
+    raise TypeError(f"{op.__name__}.forward must return floats, but gave {got}{hint}")
+
+
+def one_share_each(record, shares):
+    """What a backward returns: a tuple with one gradient for each input."""
+    shares = shares if type(shares) is tuple else (shares,)
+    if len(shares) != len(record.inputs):
+        raise ValueError(
+            f"{record.op.__name__}.backward returned {len(shares)} gradients for "
+            f"{len(record.inputs)} inputs: return one for each input of forward, in the same order"
+        )
+    return shares
+
+
+def share_fits(record, position, share, node, output_shape):
+    """One gradient: floats, of the input's shape, or the output's where the input was broadcast."""
+    name = f"{record.op.__name__}.backward, gradient of input {position}"
+    if share is None:
+        raise ValueError(f"{name}: None, but that input is a node (is a return missing?)")
+    share = share if hasattr(share, "dtype") else np.asarray(share)[()]
+    if share.dtype.kind != "f":
+        raise TypeError(f"{name}: {share.dtype}, but the input is {node.dtype}: return floats")
+    if share.shape != node.shape:
+        pairs = zip(reversed(node.shape), reversed(output_shape), strict=False)
+        stretched = len(node.shape) <= len(output_shape) and all(m in (1, n) for m, n in pairs)
+        if share.shape != output_shape or not stretched:
+            raise ValueError(
+                f"{name}: shape {share.shape}, but the input has shape {node.shape}: a gradient "
+                "has one entry for each entry of its input"
+            )
+    return share
+
+
+def checksums(record, raw):
+    """A fingerprint of every array that the op saw or kept: {what it is: checksum}."""
+    named = {f"input {i}": raw(value) for i, value in enumerate(record.inputs)}
+    named |= {f"context[{key!r}]": value for key, value in record.context.items()}
+    return {what: hash(a.tobytes()) for what, a in named.items() if isinstance(a, np.ndarray)}
+
+
+def unchanged(record, now):
+    """No array has been changed in place since the forward pass."""
+    changed = " and ".join(what for what, sum_ in record.checksums.items() if now[what] != sum_)
+    if changed:
+        raise ValueError(
+            f"{record.op.__name__}: {changed} changed in place between forward and backward, so "
+            "its derivative would be that of another point. Make a new array (x = x + 1, not x += "
+            "1)."
+        )
+
+
+def same_again(record, again, raw):
+    """An op run twice on the same inputs gives the same: it is pure."""
+    again = again if type(again) is tuple else (again,)
+    for new, old in zip(again, record.outputs, strict=True):
+        if old is not None and not np.array_equal(raw(new), old.value, equal_nan=True):
+            raise ValueError(
+                f"{record.op.__name__}.forward gave another value when run again. An op must be "
+                "pure: hand random draws and running state in as inputs or constants."
+            )
