@@ -46,7 +46,9 @@ def mark_outdated(app, env, added, changed, removed):
         if is_notebook(env, docname) and last.get(docname) != fingerprint(Path(app.srcdir), docname)
     }
     for docname in sorted(stale):
-        logger.info("%s runs again: minigrad, its exercises or the locked versions changed", docname)
+        logger.info(
+            "%s runs again: minigrad, its exercises or the locked versions changed", docname
+        )
     return stale
 
 

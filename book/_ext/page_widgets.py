@@ -49,7 +49,7 @@ def live_widget(model, static):
         name = "foreign"
         found |= {"source": source, "css": styles}
     return (
-        f'<div class="mg-widget mg-widget-{name}">'
+        f'<div class="widget-place widget-{name}">'
         f'<script type="application/json">{script_json(found)}</script>'
         "<noscript><p>This is an interactive figure; it needs JavaScript. The text and tables "
         "below hold the same numbers.</p></noscript></div>"
@@ -148,20 +148,22 @@ def recorded_run(state, model_id, run_links):
     """The still that stands where a kernel's widget would be dead."""
     models = list(walk(state, model_id))
     settings = [pair for pair in map(setting, models) if pair]
-    buttons = [m["state"].get("description", "") for m in models if m["model_name"] == "ButtonModel"]
+    buttons = [
+        m["state"].get("description", "") for m in models if m["model_name"] == "ButtonModel"
+    ]
     rows = "".join(
         f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>"
         for name, value in settings
     )
     pieces = [
-        '<section class="mg-recorded" aria-label="Recorded run">',
-        '<p class="mg-recorded-title">Recorded run</p>',
-        f'<dl class="mg-recorded-settings">{rows}</dl>' if rows else "",
+        '<section class="recorded-run" aria-label="Recorded run">',
+        '<p class="recorded-title">Recorded run</p>',
+        f'<dl class="recorded-settings">{rows}</dl>' if rows else "",
         *(shown(model, settings) for model in models),
     ]
     hint = f" Its buttons: {html.escape(', '.join(filter(None, buttons)))}." if any(buttons) else ""
     pieces += [
-        f'<p class="mg-recorded-run">The controls call Python, which a page cannot.{hint} '
+        f'<p class="recorded-how">The controls call Python, which a page cannot.{hint} '
         f"Run this {run_links}.</p>",
         "</section>",
     ]
@@ -205,7 +207,7 @@ def host_widgets(app, pagename, templatename, context, doctree):
         return recorded_run(state, model_id, links)
 
     context["body"] = VIEW.sub(replace, body)
-    if 'class="mg-widget ' in context["body"]:
+    if 'class="widget-place ' in context["body"]:
         app.add_js_file("widget_host.js", type="module", loading_method="async")
 
 
@@ -213,7 +215,10 @@ def copy_modules(app, exception):
     """Publish the widgets' modules, styles and data: the package's own files, beside one another as there."""
     if exception or app.builder.format != "html":
         return
-    source, target = Path(app.srcdir) / "minigrad" / "widgets", Path(app.outdir) / "_static" / "widgets"
+    source, target = (
+        Path(app.srcdir) / "minigrad" / "widgets",
+        Path(app.outdir) / "_static" / "widgets",
+    )
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(
         source, target, ignore=shutil.ignore_patterns("*.py", "__pycache__", "demo.html", ".*")

@@ -12,7 +12,9 @@ import subprocess
 from sphinx.errors import ConfigError
 
 BINDER = "https://mybinder.org"
-GITHUB = re.compile(r"(?:https://|git@|ssh://git@)(?:[^@/]*@)?github\.com[:/]([\w.-]+)/([\w.-]+?)(?:\.git)?/?")
+GITHUB = re.compile(
+    r"(?:https://|git@|ssh://git@)(?:[^@/]*@)?github\.com[:/]([\w.-]+)/([\w.-]+?)(?:\.git)?/?"
+)
 
 
 def find_repository(root, environment=os.environ):

@@ -1,4 +1,4 @@
-// Hosts anywidgets on a page without a kernel. Each `.mg-widget` element carries a JSON script: the widget's state
+// Hosts anywidgets on a page without a kernel. Each `.widget-place` element carries a JSON script: the widget's state
 // as the executed chapter left it, and where its module is. The model below is the part of the Jupyter model
 // that an anywidget may use; there is nobody to send messages to, so saving changes is enough for its own views.
 
@@ -87,10 +87,10 @@ async function host(place) {
   place.dataset.state = "ready";
 }
 
-for (const place of document.querySelectorAll(".mg-widget")) {
+for (const place of document.querySelectorAll(".widget-place")) {
   host(place).catch((error) => {
     const message = document.createElement("p");
-    message.className = "mg-widget-failed";
+    message.className = "widget-failed";
     message.textContent = `This figure could not start (${error.message}). Reloading the page may help.`;
     place.append(message);
     place.dataset.state = "failed";
