@@ -7,14 +7,14 @@ A chapter brings an exercise in with one cell::
     exercise("relu")
     ```
 
-`expand` replaces that cell, before the page is parsed, by the statement, its hints (each folded inside the
-one before), the stub, and the solution: folded, and run in the chapter's kernel when the page is built, so a
-solution that fails its check fails the build. The names that the solution defines are put back afterwards.
-An instructor's solution is left out here, at the source, so it can reach no page, index or cache.
+`expand` replaces that cell, before the page is parsed, by the statement, its hints (each folded
+inside the one before), the stub, and the solution: folded, and run in the chapter's kernel when
+the page is built. An instructor's solution is left out here, at the source, so it can reach no
+page, index or cache.
 
-`expand_notebook(nb)` does the same for a notebook that a reader downloads, without any solution: call it on
-the `nbformat` notebook of a chapter (``from exercises import expand_notebook`` with this folder on the
-path). The format of the files is told in `minigrad.exercises`.
+`expand_notebook(nb)` does the same for a notebook that a reader downloads, without any solution:
+call it on a chapter's `nbformat` notebook (``from exercises import expand_notebook``, with this
+folder on the path). The format is told in `minigrad.exercises`, how to write one in README.md here.
 """
 
 import re
@@ -22,10 +22,22 @@ from pathlib import Path
 
 import nbformat
 from docutils import nodes
-from minigrad.exercises import CELL, ExerciseError, find, sources
+from exercise_rules import checked
 from sphinx.util import logging
 
+from minigrad.exercises import CELL, ExerciseError, sources
+
 logger = logging.getLogger(__name__)
+# The solution runs in the chapter's own kernel, between these two, and leaves no name behind.
+BEFORE = """_kept = dict(globals())
+import numpy as np
+import minigrad as mg
+from minigrad.exercises import check
+"""
+AFTER = """for _name in [_name for _name in globals() if _name not in _kept and _name[0] != "_"]:
+    del globals()[_name]
+globals().update({_name: _value for _name, _value in _kept.items() if _name[0] != "_"})
+"""
 CALL = re.compile(r"""^exercise\(["']([^"']+)["']\)\s*$""", re.M)
 
 
@@ -48,7 +60,7 @@ def expand(text, book=None):
         tagged = bool(re.search(r"tags\W.*\bexercise\b", cell["options"] or ""))
         if cell["fence"] and (id := called(cell["code"], tagged)):
             level = heading_level(text[: cell.start()]) + 1
-            done += [text[place : cell.start()], page(find(id, book), level)]
+            done += [text[place : cell.start()], page(checked(id, book), level)]
             place = cell.end()
     return "".join(done) + text[place:]
 
@@ -88,32 +100,24 @@ def page(made, level):
 
 
 def solution(made, block):
-    """The folded solution. What stands between the dropdown and the closing comment moves into it."""
+    """The folded solution: what follows the dropdown, up to the comment, is moved into it later."""
     if made.solution == "instructor":
         return block("{div} exercise-facts", "The solution is with the instructors.")
     parts = [block(f"{{dropdown}} Solution\n:class-container: exercise-solution {made.id}", "")]
     if made.answer:
-        before = [
-            "from minigrad.exercises import bring_back as _bring_back, set_aside as _set_aside",
-            "_set_aside(globals())",
-            "import numpy as np",
-            "import minigrad as mg",
-            "from minigrad.exercises import check",
-            made.cells.get("set-up", ""),
-        ]
         hidden = ":tags: [remove-cell]\n"
         parts += [
-            block("{code-cell} ipython3", hidden + "\n".join(before)),
+            block("{code-cell} ipython3", hidden + BEFORE + made.cells.get("set-up", "")),
             block("{code-cell} ipython3", made.cells["solution"]),
             block("{code-cell} ipython3", made.check_line()),
-            block("{code-cell} ipython3", hidden + "_bring_back(globals())"),
+            block("{code-cell} ipython3", f"{hidden}assert {made.check_line()}\n{AFTER}"),
         ]
     parts.append(made.cells.get("remark", ""))
     return "\n".join([*parts, f"\n% end of solution {made.id}\n"])
 
 
 def fold_solutions(app, doctree):
-    """Move each solution into its dropdown: a cell inside a directive would not run, so it waits outside."""
+    """Move each solution into its dropdown. A cell written inside a directive would not run."""
     boxes = [box for box in doctree.findall(nodes.container) if "design_component" in box]
     for box in boxes:
         if "exercise-solution" not in box.get("container_classes", ()):
@@ -127,14 +131,14 @@ def fold_solutions(app, doctree):
 
 
 def expand_notebook(nb, book=None):
-    """A notebook with each exercise written out as statement, stub and check, without its solution. It needs
-    minigrad and nothing else: one folded cell brings the public part of every exercise with it."""
+    """A notebook with each exercise written out as statement, stub and check, without its solution.
+    One folded cell brings the public part of every exercise with it: only minigrad is needed."""
     cells, registered = [], []
     for cell in nb.cells:
         tagged = "exercise" in cell.metadata.get("tags", [])
         id = called(cell.source, tagged) if cell.cell_type == "code" else None
         if id:
-            made = find(id, book)
+            made = checked(id, book)
             registered += [f"register({made.public!r})"] if made.answer else []
             cells += notebook_cells(made)
         else:
@@ -150,7 +154,7 @@ def expand_notebook(nb, book=None):
 def notebook_cells(made):
     """Statement with folded hints, set-up, stub and check line, as notebook cells."""
     new = nbformat.v4
-    cells = [new.new_markdown_cell(made.markdown(), id=f"{made.id}-statement")]
+    cells = [new.new_markdown_cell(made._repr_markdown_(), id=f"{made.id}-statement")]
     if "prose" in made.cells:
         cells.append(new.new_markdown_cell(made.cells["prose"], id=f"{made.id}-prose"))
     if "set-up" in made.cells:
