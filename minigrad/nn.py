@@ -1,0 +1,158 @@
+"""Networks: a module is a function that owns the numbers it is to learn.
+
+    >>> model = MLP([64, 32, 10], activation=ReLU, rng=0)
+    >>> loss = cross_entropy(model(X), y)                            # X (n, 64), y (n,)
+    >>> loss.backward()
+    >>> [parameter.grad for parameter in model.parameters()]
+
+A batch is rows: n examples of d numbers are an array of shape (n, d).
+"""
+
+import math
+
+import numpy as np
+
+from minigrad.core import Op, TensorNode
+
+
+class Module:
+    """Something with parameters and a `forward`; calling the module runs it.
+
+    A parameter is a leaf `TensorNode` held in an attribute. Modules inside modules, and lists,
+    tuples and dicts of either, are searched too, in the order in which the attributes were first
+    set. A node that an op computed is a result, not a parameter.
+    """
+
+    def forward(self, *inputs):
+        raise NotImplementedError(f"{type(self).__name__} needs a method forward(self, x)")
+
+    def __call__(self, *inputs):
+        return self.forward(*inputs)
+
+    def named_parameters(self):
+        """(name, node) pairs, such as ("layers.0.weight", W); a shared parameter is named once."""
+        named, seen = [], set()
+        for name, found in _walk(vars(self), ""):
+            if id(found) not in seen:
+                seen.add(id(found))
+                named.append((name, found))
+        return named
+
+    def parameters(self):
+        """The nodes to learn, always in the same order."""
+        return [node for _, node in self.named_parameters()]
+
+    def zero_grad(self):
+        """Forget the gradients of all parameters: `backward` adds to what is there."""
+        for parameter in self.parameters():
+            parameter.zero_grad()
+
+    def __repr__(self):
+        lines = [f"{name:<20} {node.shape}" for name, node in self.named_parameters()]
+        total = sum(node.size for node in self.parameters())
+        return "\n  ".join([f"{type(self).__name__}, {total:,} parameters", *lines])
+
+
+def _walk(value, name):
+    if isinstance(value, TensorNode) and value.source is None:
+        yield name, value
+    elif isinstance(value, Module):
+        yield from _walk(vars(value), name)
+    elif isinstance(value, dict | list | tuple):
+        for key, inside in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _walk(inside, f"{name}.{key}" if name else str(key))
+
+
+# How wide to draw the first weights. Too small and the signal dies on its way through the layers,
+# too large and it explodes: the variance that a layer puts out should be the variance that it got.
+
+
+def he(rng, n_in, n_out):
+    """Normal, mean 0, variance 2 / n_in: for ReLU, which lets half of the variance through."""
+    return rng.normal(0.0, math.sqrt(2.0 / n_in), (n_in, n_out))
+
+
+def glorot(rng, n_in, n_out):
+    """Uniform in ±√(6 / (n_in + n_out)), variance 2 / (n_in + n_out): for tanh, both ways alike."""
+    limit = math.sqrt(6.0 / (n_in + n_out))
+    return rng.uniform(-limit, limit, (n_in, n_out))
+
+
+INITIALISATIONS = {"he": he, "glorot": glorot}
+
+
+class Linear(Module):
+    """Y = XW + b, with X (n, n_in), W `weight` (n_in, n_out), b `bias` (n_out,), Y (n, n_out).
+
+    `init` is "he", "glorot" or a function (rng, n_in, n_out) -> array; the biases begin at 0. `rng`
+    is a NumPy generator or a seed. Raises ValueError where sizes do not fit.
+    """
+
+    def __init__(self, n_in, n_out, rng=None, dtype=np.float64, init="he"):
+        for name, n in ("n_in", n_in), ("n_out", n_out):
+            if n != int(n) or n < 1:
+                raise ValueError(f"Linear: {name} is {n!r}; expected a whole number of at least 1")
+        if not callable(init) and init not in INITIALISATIONS:
+            known = ", ".join(map(repr, INITIALISATIONS))
+            raise ValueError(
+                f"Linear: init={init!r}; expected {known} or a function of (rng, n_in, n_out)"
+            )
+        draw = init if callable(init) else INITIALISATIONS[init]
+        self.weight = TensorNode(draw(np.random.default_rng(rng), n_in, n_out).astype(dtype))
+        self.bias = TensorNode(np.zeros(n_out, dtype))
+
+    def forward(self, x):
+        n_in, n_out = self.weight.shape
+        if np.ndim(x) < 1 or np.shape(x)[-1] != n_in:
+            turned = " It looks transposed: try x.T." if np.shape(x)[:1] == (n_in,) else ""
+            raise ValueError(
+                f"Linear({n_in}, {n_out}) was given an input of shape {np.shape(x)}; expected "
+                f"(n, {n_in}): a row for each example, {n_in} numbers in a row.{turned}"
+            )
+        return x @ self.weight + self.bias
+
+
+class MLP(Module):
+    """A multilayer perceptron: linear maps with a nonlinear function between them.
+
+    `MLP([64, 32, 10], activation=ReLU)` is  x ↦ ReLU(x W₀ + b₀) W₁ + b₁,  from (n, 64) to (n, 10).
+    `activation` is an Op class (your own, say) or a function of a node; so is `output`, which comes
+    after the last layer (None: nothing does, as for the scores that `cross_entropy` wants).
+    """
+
+    def __init__(
+        self, sizes, activation=np.tanh, output=None, rng=None, dtype=np.float64, init="he"
+    ):
+        sizes = list(sizes)
+        if len(sizes) < 2:
+            raise ValueError(
+                f"MLP: sizes {sizes}; expected at least two: the width of the input, of each hidden "
+                "layer, and of the output"
+            )
+        rng = np.random.default_rng(rng)
+        self.activation = as_function(activation)
+        self.output = as_function(output or (lambda scores: scores))
+        self.layers = [
+            Linear(n_in, n_out, rng, dtype, init)
+            for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True)
+        ]
+
+    def forward(self, x):
+        *hidden, last = self.layers
+        for layer in hidden:
+            x = self.activation(layer(x))
+        return self.output(last(x))
+
+
+def as_function(activation):
+    """An Op class as the function that runs it; a function as it is. Anything else: TypeError."""
+    if isinstance(activation, type) and issubclass(activation, Op):
+        return activation.do_forward
+    if callable(activation) and not isinstance(activation, type):
+        return activation
+    is_instance = isinstance(activation, Op)
+    hint = ": an Op is never an instance, leave out the brackets" if is_instance else ""
+    raise TypeError(
+        f"activation: given {activation!r}{hint}; expected an Op class (ReLU) or a function "
+        "(np.tanh)"
+    )
