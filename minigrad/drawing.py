@@ -1,0 +1,93 @@
+"""Pictures for the chapters, in matplotlib: computation graphs, learning curves with their spread.
+
+Colours are Okabe and Ito's, which colour-blind readers can tell apart, and nothing is told by
+colour alone.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+COLOURS = {
+    "primal": "#0072B2",
+    "tangent": "#D55E00",
+    "adjoint": "#009E73",
+    "grey": "#595959",
+    "other": ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"),
+}
+DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
+
+
+def draw_trace(trace, show="primal"):
+    """The graph of a `Trace`: inputs on the left, each step to the right of what it uses.
+
+    `show`: the number written into each node: "primal", "tangent" or "adjoint".
+    Raises ValueError if the trace does not hold it.
+    """
+    from minigrad.trace import number
+
+    if any(getattr(row, show, None) is None for row in trace.rows):
+        raise ValueError(
+            f"this trace has no {show}: call trace(..., seed=...) or (..., adjoints=True)"
+        )
+    depth, place, height = {}, {}, {}
+    for row in trace.rows:
+        depth[row.name] = 1 + max((depth[name] for name in row.inputs), default=-1)
+    for row in trace.rows:  # a column for each depth, filled downwards
+        column = depth[row.name]
+        height[column] = height.get(column, 0) + 1
+    taken = dict.fromkeys(height, 0)
+    for row in trace.rows:
+        column = depth[row.name]
+        place[row.name] = (column, (height[column] - 1) / 2 - taken[column])
+        taken[column] += 1
+    figure, axes = plt.subplots(figsize=(1.55 * len(height), 1.15 * max(height.values()) + 0.4))
+    for row in trace.rows:
+        for name in row.inputs:
+            axes.annotate(
+                "", place[row.name], place[name],
+                arrowprops=dict(arrowstyle="-|>", color=COLOURS["grey"], shrinkA=24, shrinkB=24),
+            )  # fmt: skip
+        text = f"{row.name}\n{row.expression}\n{number(getattr(row, show))}"
+        box = dict(
+            boxstyle="round,pad=0.35", facecolor="white", edgecolor=COLOURS[show], linewidth=1.6
+        )
+        axes.text(*place[row.name], text, ha="center", va="center", fontsize=9, bbox=box)
+    axes.set_xlim(-0.55, len(height) - 0.45)
+    axes.set_ylim(-max(height.values()) / 2 - 0.1, max(height.values()) / 2 + 0.1)
+    axes.axis("off")
+    figure.tight_layout()
+    return figure
+
+
+def learning_curves(curves, xlabel="epoch", ylabel="loss", axes=None):
+    """Mean curves with a band of one standard deviation.
+
+    `curves`: {label: array (seeds, steps)}. Every curve has a colour, a dash and a label at its end.
+    """
+    axes = plt.subplots(figsize=(6, 3.6))[1] if axes is None else axes
+    for (label, runs), colour, dash in zip(curves.items(), COLOURS["other"], DASHES):
+        runs = np.atleast_2d(runs)
+        mean, sd, steps = runs.mean(axis=0), runs.std(axis=0), np.arange(1, runs.shape[1] + 1)
+        axes.plot(steps, mean, color=colour, linestyle=dash, label=label)
+        axes.fill_between(steps, mean - sd, mean + sd, color=colour, alpha=0.15, linewidth=0)
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    axes.legend(frameon=False)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.figure.tight_layout()
+    return axes
+
+
+def show_images(images, titles=None, columns=10):
+    """Small grey images (n, rows, cols) in a grid, dark ink on white, with a title under each."""
+    rows = -(-len(images) // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(0.8 * columns, 0.95 * rows), squeeze=False)
+    for i, axes in enumerate(grid.flat):
+        axes.axis("off")
+        if i < len(images):
+            axes.imshow(images[i], cmap="gray_r")
+            if titles is not None:
+                axes.set_title(titles[i], fontsize=9, y=-0.35)
+    figure.tight_layout()
+    return figure
