@@ -26,9 +26,7 @@ def draw_trace(trace, show="primal"):
     from minigrad.trace import number
 
     if any(getattr(row, show, None) is None for row in trace.rows):
-        raise ValueError(
-            f"this trace has no {show}: call trace(..., seed=...) or (..., adjoints=True)"
-        )
+        raise ValueError(f"this trace has no {show}: ask for it by seed=(...) or adjoints=True")
     depth, place, height = {}, {}, {}
     for row in trace.rows:
         depth[row.name] = 1 + max((depth[name] for name in row.inputs), default=-1)
@@ -62,7 +60,7 @@ def draw_trace(trace, show="primal"):
 def learning_curves(curves, xlabel="epoch", ylabel="loss", axes=None):
     """Mean curves with a band of one standard deviation.
 
-    `curves`: {label: array (seeds, steps)}. Every curve has a colour, a dash and a label at its end.
+    `curves`: {label: array (seeds, steps)}. Each has a colour, a dash and a label of its own.
     """
     axes = plt.subplots(figsize=(6, 3.6))[1] if axes is None else axes
     for (label, runs), colour, dash in zip(curves.items(), COLOURS["other"], DASHES):

@@ -102,7 +102,7 @@ class Power(Op):
 
 
 class MatMul(Op):
-    """Z = XY with X (…, n, k), Y (…, k, m);  X̄ = Z̄ Yᵀ,  Ȳ = Xᵀ Z̄.  Vectors, stacks as in np.matmul."""
+    """Z = XY with X (…, n, k), Y (…, k, m);  X̄ = Z̄ Yᵀ,  Ȳ = Xᵀ Z̄.  Also vectors, stacks."""
 
     @staticmethod
     def forward(context, x, y):
@@ -442,7 +442,7 @@ class Index(Op):
 
 
 class Scatter(Op):
-    """y = zeros of `shape` with x added at `index`;  x̄ = ȳ[index].  It is what Index does backwards."""
+    """y = zeros of `shape` with x added at `index`;  x̄ = ȳ[index].  What Index does backwards."""
 
     @staticmethod
     def forward(context, x, shape, index):

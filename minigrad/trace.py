@@ -20,7 +20,7 @@ import numpy as np
 from minigrad.core import TensorNode, _fit, _shares, wengert_list
 from minigrad.dual import Dual
 
-# op -> how its line reads, and its tangent's. {0}, {1}: the inputs, {t0}, {t1}: their tangents, {y}: itself
+# op -> how its line reads, and its tangent's. {0}: an input, {t0}: its tangent, {y}: itself
 LINES = {
     "Add": ("{0} + {1}", "{t0} + {t1}"),
     "Subtract": ("{0} − {1}", "{t0} − {t1}"),
@@ -44,7 +44,7 @@ LINES = {
 
 @dataclass
 class Row:
-    """One line of a trace. `shares` is what its users send back: [(the user's name, share), ...]."""
+    """One line of a trace. `shares` is what its users send back: [(a user's name, share), ...]."""
 
     name: str
     expression: str
@@ -58,7 +58,7 @@ class Row:
 
 
 class Trace:
-    """The rows of one run; `trace["v3"]` is a row. Shows itself as a table, draws itself as a graph."""
+    """The rows of one run; `trace["v3"]` is one. Shows itself as a table or, drawn, as a graph."""
 
     def __init__(self, rows, leaves, output):
         self.rows, self.leaves, self.output = rows, leaves, output
@@ -114,7 +114,7 @@ class Trace:
         )
 
     def draw(self, show="primal"):
-        """The graph as a matplotlib figure; `show` a number in each node: primal, tangent or adjoint."""
+        """The graph as a matplotlib figure; `show` which number: primal, tangent or adjoint."""
         from minigrad.drawing import draw_trace
 
         return draw_trace(self, show)
