@@ -452,50 +452,50 @@ const share = (a, b) => (a > b ? 1 : a === b ? 0.5 : a < b ? 0 : NaN);
 
 // A rule is written once and read three ways: with names, with numbers, and in words. {a} {b} are the inputs, {y} the output,
 // {da} {db} the tangents of the inputs, {gy} the adjoint of the output, {pa} {pb} a partial derivative that is decided
-// by cases; <...> is an exponent.
+// by cases; <...> is an exponent. The tangent and the adjoint have one entry for each input.
 const rule = (symbol, value, tangent, adjoint, cases = []) => ({ symbol, rule: { value, tangent, adjoint, cases } });
 
 export const OPS = {
-  add: elementwise((a, b) => a + b, [ONE, ONE], rule("+", "{a} + {b}", "{da} + {db}", ["{gy}", "{gy}"])),
-  subtract: elementwise((a, b) => a - b, [ONE, () => -1], rule("−", "{a} − {b}", "{da} − {db}", ["{gy}", "−{gy}"])),
+  add: elementwise((a, b) => a + b, [ONE, ONE], rule("+", "{a} + {b}", ["{da}", "+ {db}"], ["{gy}", "{gy}"])),
+  subtract: elementwise((a, b) => a - b, [ONE, () => -1], rule("−", "{a} − {b}", ["{da}", "− {db}"], ["{gy}", "−{gy}"])),
   multiply: elementwise(
     (a, b) => a * b,
     [(a, b) => b, (a) => a],
-    rule("×", "{a} × {b}", "{da} × {b} + {a} × {db}", ["{gy} × {b}", "{gy} × {a}"]),
+    rule("×", "{a} × {b}", ["{da} × {b}", "+ {a} × {db}"], ["{gy} × {b}", "{gy} × {a}"]),
   ),
   divide: elementwise(
     (a, b) => a / b,
-    [(a, b) => 1 / b, (a, b) => -a / (b * b)],
-    rule("÷", "{a} / {b}", "{da} / {b} − {a} × {db} / {b}<2>", ["{gy} / {b}", "−{gy} × {a} / {b}<2>"]),
+    [(a, b) => 1 / b, (a, b) => -(a / b) / b],
+    rule("÷", "{a} / {b}", ["{da} / {b}", "− {a} × {db} / {b}<2>"], ["{gy} / {b}", "−{gy} × {a} / {b}<2>"]),
   ),
   power: elementwise(
     power,
-    [(a, b) => (b === 0 ? 0 : b * power(a, b - 1)), (a, b) => (a === 0 && b >= 0 ? 0 : power(a, b) * Math.log(a))],
-    rule("^", "{a}<{b}>", "{b} × {a}<{b} − 1> × {da} + {y} × ln {a} × {db}", ["{gy} × {b} × {a}<{b} − 1>", "{gy} × {y} × ln {a}"]),
+    [(a, b) => (b === 0 ? 0 : b * power(a, b - 1)), (a, b) => power(a, b) * (a === 0 ? 0 : Math.log(a))],
+    rule("^", "{a}<{b}>", ["{b} × {a}<{b} − 1> × {da}", "+ {y} × ln {a} × {db}"], ["{gy} × {b} × {a}<{b} − 1>", "{gy} × {y} × ln {a}"]),
   ),
   maximum: elementwise(
     (a, b) => Math.max(a, b),
     [share, (a, b) => share(b, a)],
-    rule("max", "max({a}, {b})", "{pa} × {da} + {pb} × {db}", ["{gy} × {pa}", "{gy} × {pb}"], ["[{a} > {b}]", "[{b} > {a}]"]),
+    rule("max", "max({a}, {b})", [["{pa} × {da}"], "+ {pb} × {db}"], ["{gy} × {pa}", "{gy} × {pb}"], ["[{a} > {b}]", "[{b} > {a}]"]),
   ),
-  negate: elementwise((a) => -a, [() => -1], rule("−", "−{a}", "−{da}", ["−{gy}"])),
-  exp: elementwise(Math.exp, [(a, y) => y], rule("exp", "exp {a}", "{y} × {da}", ["{gy} × {y}"])),
-  log: elementwise(Math.log, [(a) => 1 / a], rule("ln", "ln {a}", "{da} / {a}", ["{gy} / {a}"])),
-  sin: elementwise(Math.sin, [(a) => Math.cos(a)], rule("sin", "sin {a}", "cos {a} × {da}", ["{gy} × cos {a}"])),
-  cos: elementwise(Math.cos, [(a) => -Math.sin(a)], rule("cos", "cos {a}", "−sin {a} × {da}", ["{gy} × (−sin {a})"])),
-  tan: elementwise(Math.tan, [(a, y) => 1 + y * y], rule("tan", "tan {a}", "(1 + {y}<2>) × {da}", ["{gy} × (1 + {y}<2>)"])),
-  tanh: elementwise(Math.tanh, [(a, y) => 1 - y * y], rule("tanh", "tanh {a}", "(1 − {y}<2>) × {da}", ["{gy} × (1 − {y}<2>)"])),
+  negate: elementwise((a) => -a, [() => -1], rule("−", "−{a}", ["−{da}"], ["−{gy}"])),
+  exp: elementwise(Math.exp, [(a, y) => y], rule("exp", "exp {a}", ["{y} × {da}"], ["{gy} × {y}"])),
+  log: elementwise(Math.log, [(a) => 1 / a], rule("ln", "ln {a}", ["{da} / {a}"], ["{gy} / {a}"])),
+  sin: elementwise(Math.sin, [(a) => Math.cos(a)], rule("sin", "sin {a}", ["cos {a} × {da}"], ["{gy} × cos {a}"])),
+  cos: elementwise(Math.cos, [(a) => -Math.sin(a)], rule("cos", "cos {a}", ["−sin {a} × {da}"], ["{gy} × (−sin {a})"])),
+  tan: elementwise(Math.tan, [(a, y) => 1 + y * y], rule("tan", "tan {a}", ["(1 + {y}<2>) × {da}"], ["{gy} × (1 + {y}<2>)"])),
+  tanh: elementwise(Math.tanh, [(a, y) => 1 - y * y], rule("tanh", "tanh {a}", ["(1 − {y}<2>) × {da}"], ["{gy} × (1 − {y}<2>)"])),
   sigmoid: elementwise(
     sigmoid,
     [(a, y) => y * (1 - y)],
-    rule("σ", "σ({a})", "{y} × (1 − {y}) × {da}", ["{gy} × {y} × (1 − {y})"]),
+    rule("σ", "σ({a})", ["{y} × (1 − {y}) × {da}"], ["{gy} × {y} × (1 − {y})"]),
   ),
-  sqrt: elementwise(Math.sqrt, [(a, y) => 0.5 / y], rule("√", "√{a}", "{da} / (2 × {y})", ["{gy} / (2 × {y})"])),
-  abs: elementwise(Math.abs, [Math.sign], rule("|·|", "|{a}|", "{pa} × {da}", ["{gy} × {pa}"], ["sign {a}"])),
+  sqrt: elementwise(Math.sqrt, [(a, y) => 0.5 / y], rule("√", "√{a}", ["{da} / (2 × {y})"], ["{gy} / (2 × {y})"])),
+  abs: elementwise(Math.abs, [Math.sign], rule("|·|", "|{a}|", ["{pa} × {da}"], ["{gy} × {pa}"], ["sign {a}"])),
   relu: elementwise(
     (a) => (a > 0 ? a : 0),
     [(a) => (a > 0 ? 1 : 0)],
-    rule("relu", "relu({a})", "{pa} × {da}", ["{gy} × {pa}"], ["[{a} > 0]"]),
+    rule("relu", "relu({a})", ["{pa} × {da}"], ["{gy} × {pa}"], ["[{a} > 0]"]),
   ),
 
   where: {

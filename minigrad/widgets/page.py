@@ -1,0 +1,86 @@
+"""Widgets that live on the page: their JavaScript computes, so they move without a kernel.
+
+A page widget is a folder with one ES module and one style sheet. In the repository the module imports its neighbours
+(`engine.js`, `toolkit.js`) like any other; a widget in a notebook or in the built book travels as one text, so `bundle`
+puts the imported modules in front of it.
+"""
+
+import re
+from pathlib import Path
+
+import anywidget
+import traitlets
+
+HERE = Path(__file__).parent
+
+_IMPORT = re.compile(r'^import (?:\* as (?P<whole>\w+)|\{(?P<names>[^}]*)\}) from "(?P<path>\.[^"]+)";$', re.M)
+_EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const) (\w+))", re.M)
+
+
+def bundle(path):
+    """The module at `path` with every module that it imports, as one text.
+
+    Each imported module becomes a function that runs once and returns its exports, so that no two share a name.
+    `import {a as b}` and `import * as m` of relative paths are known; nothing else is needed here.
+    """
+    modules = {}
+
+    def imported(match, folder):
+        target = (folder / match["path"]).resolve()
+        if target not in modules:
+            modules[target] = None  # keeps its place behind the modules that it imports itself
+            text = linked(target)
+            body = f"{_EXPORT.sub('', text)}\nreturn {{ {', '.join(_EXPORT.findall(text))} }};"
+            del modules[target]
+            modules[target] = f"const {handle(target)} = (() => {{\n{body}\n}})();"
+        names = match["whole"] or "{" + match["names"].replace(" as ", ": ") + "}"
+        return f"const {names} = {handle(target)};"
+
+    def handle(target):
+        return "module_" + re.sub(r"\W", "_", target.stem)
+
+    def linked(path):
+        text = path.read_text(encoding="utf-8")
+        return _IMPORT.sub(lambda match: imported(match, path.parent), text)
+
+    main = linked(Path(path).resolve())
+    return "\n".join([*modules.values(), main])
+
+
+class PageWidget(anywidget.AnyWidget):
+    """An anywidget whose module and styles lie in the folder `widgets/<folder>`, named after it."""
+
+    def __init_subclass__(cls, folder=None, **options):
+        if folder is not None:  # traitlets makes nameless subclasses of its own, which inherit
+            cls._esm = bundle(HERE / folder / f"{folder}.js")
+            styles = [HERE / "toolkit.css", HERE / folder / f"{folder}.css"]
+            cls._css = "\n".join(path.read_text(encoding="utf-8") for path in styles)
+        super().__init_subclass__(**options)
+
+
+class TracePlayer(PageWidget, folder="trace_player"):
+    """The evaluation trace of a typed expression, stepped forwards (tangents) and backwards (adjoints).
+
+    `expression`  of x1 to x4, with + - * / ** and sin cos tan exp ln sqrt tanh sigmoid relu max abs; a value that is
+                  used twice may be named first: "a = exp(x1); a + a**2"
+    `at`          the point, x1 first
+    `seed`        the direction of the tangents, one number for each input
+    `mode`        "forward", "reverse" or "both": which columns and phases are shown
+    `step`        where the stepper stands, 0 for the inputs; -1 for the end
+
+    Raises `traitlets.TraitError` where `mode` is none of the three, and ValueError where `at` or `seed` has more
+    than four numbers. A mistake in the expression is explained by the widget, where it is typed.
+    """
+
+    expression = traitlets.Unicode().tag(sync=True)
+    at = traitlets.List(traitlets.Float()).tag(sync=True)
+    seed = traitlets.List(traitlets.Float()).tag(sync=True)
+    mode = traitlets.Enum(["forward", "reverse", "both"], "both").tag(sync=True)
+    step = traitlets.Int(-1).tag(sync=True)
+
+    def __init__(self, expression="ln(x1) + x1*x2 - sin(x2)", at=(2, 5), mode="both", seed=(1, 0), step=-1, **options):
+        for name, numbers in {"at": at, "seed": seed}.items():
+            if len(numbers) > 4:
+                raise ValueError(f"{name} has {len(numbers)} numbers, but there are at most four inputs, x1 to x4.")
+        at, seed = [float(x) for x in at], [float(x) for x in seed]
+        super().__init__(expression=expression, at=at, mode=mode, seed=seed, step=step, **options)

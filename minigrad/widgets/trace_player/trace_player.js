@@ -1,0 +1,641 @@
+/* The trace player: an evaluation trace that the reader types, moves and steps through, forwards and backwards.
+ *
+ * Everything shown is read from one Wengert list: engine.js computes values, tangents and adjoints once, and a *moment*
+ * (the position of the stepper) says how much of them is known yet. */
+
+import { adjoints, evaluate, ExpressionError, OPS, parse, tangents, VARIABLES } from "../engine.js";
+import { aligned, announcer, brief, button, choice, copy, decimals, format, h, icon, inJupyter, reducedMotion, slider, svg, toggle, uniqueId, urlState } from "../toolkit.js";
+import { drawGraph } from "./graph.js";
+import { makePad } from "./pad.js";
+
+const EXAMPLES = {
+  "ln(x1) + x1*x2 - sin(x2)": [2, 5],
+  "x1*x2 + x1*x3 + x2*x3": [1, 2, 3],
+  "a = exp(x1); b = a**2; c = a + b; exp(c) + sin(c)": [0],
+  "p = x1**2; q = sin(p); r = exp(p); tanh(q * ln(r + 1))": [1],
+  "tanh(x1*x2 + x3)": [0.5, -1, 1],
+  "max(x1, x2) + abs(x1 - x2)": [1, 1],
+  "sqrt(x1**2 + x2**2)": [3, 4],
+};
+const PLAY = 1400; // milliseconds a step
+
+// ---- Names and rules as text -----------------------------------------------------------------------------------------------
+
+const MARK = { primal: "", tangent: "\u0307", adjoint: "\u0304" };
+const sub = (index) => String(index).replace("-", "−");
+
+/** The parts of a name: letter with its dot or bar, and index. Inputs are v with index 1-n ... 0, steps v1, v2, ... */
+const nameParts = (list, id, kind) => [`v${MARK[kind]}`, sub(id - list.inputs.length + 1)];
+const plainName = (list, id) => nameParts(list, id, "primal").join("");
+
+function nameHtml(list, id, kind) {
+  const [letter, index] = nameParts(list, id, kind);
+  return `<span class="mg-${kind}"><i>${letter}</i><sub>${index}</sub></span>`;
+}
+
+/** A number inside a formula; a negative one in parentheses unless nothing stands before it. */
+function numberHtml(x, kind, first) {
+  const text = format(x);
+  const whole = text.startsWith("−") && !first ? `(${text})` : text;
+  return `<span class="mg-${kind}" title="${x}">${whole}</span>`;
+}
+
+/** Fill a rule of the engine's table. `read` is asked for the key and whether it stands at the beginning. */
+function fillRule(template, read) {
+  const opened = template.replace(/<([^>]*)>/g, "⟦$1⟧");
+  return opened
+    .replace(/\{(\w+)\}/g, (whole, key, offset) => read(key, offset === 0 && opened[whole.length] !== "⟦"))
+    .replace(/⟦/g, "<sup>")
+    .replace(/⟧/g, "</sup>");
+}
+
+const isName = (input) => typeof input === "number";
+
+export default {
+  render({ model, el }) {
+    const state = {};
+    const defaults = () => ({
+      expression: model.get("expression"),
+      at: [...model.get("at")],
+      seed: [...model.get("seed")],
+      mode: model.get("mode"),
+      step: model.get("step"),
+    });
+    const original = defaults();
+    const url = urlState("trace");
+    let [list, values, moving, bar, frames] = [null, [], [], null, []];
+    let [frame, timer, graph, windows] = [0, null, null, []];
+
+    // ---- Reading and computing -------------------------------------------------------------------------------------------
+
+    const forward = () => state.mode !== "reverse";
+    const backward = () => state.mode !== "forward";
+    const lines = () => [
+      { key: "primal", letter: "v" },
+      ...(forward() ? [{ key: "tangent", letter: "v̇" }] : []),
+      ...(backward() ? [{ key: "adjoint", letter: "v̄" }] : []),
+    ];
+    const slots = () => list.inputs.map((input) => VARIABLES.indexOf(input.name));
+    const stepOf = (id) => list.steps[id - list.inputs.length];
+
+    /** The point, the direction or the expression has changed: run the list. */
+    function compute() {
+      values = evaluate(list, slots().map((k) => state.at[k] ?? 1));
+      moving = tangents(list, values, slots().map((k) => state.seed[k] ?? 0));
+      bar = adjoints(list, values);
+      measure();
+    }
+
+    /** The moments of the stepper: the inputs, each step forward; then the output's 1, each step backward. */
+    function makeFrames() {
+      const back = [{ phase: "seed", active: list.outputs[0] }, ...[...list.steps].reverse().map(({ id }) => ({ phase: "reverse", active: id }))];
+      frames = [{ phase: "start", active: null }, ...list.steps.map(({ id }) => ({ phase: "forward", active: id })), ...(backward() ? back : [])];
+    }
+
+    const reversed = () => frame - list.steps.length - 1; // how many steps the reverse phase has done; negative before it
+    const isKnown = (id) => id < list.inputs.length || id - list.inputs.length < frame;
+    const sent = (user) => reversed() > 0 && list.steps.length - (user - list.inputs.length) <= reversed();
+    const received = (id) => bar.contributions[id].filter(({ user }) => sent(user));
+
+    /** What is known of a quantity at this moment, or null. */
+    function number(key, id) {
+      if (key === "primal") return isKnown(id) ? values[id] : null;
+      if (key === "tangent") return isKnown(id) ? moving[id] : null;
+      if (reversed() < 0) return null;
+      const parts = received(id).map(({ value }) => value);
+      if (id === list.outputs[0]) parts.unshift(1);
+      if (parts.length) return parts.reduce((sum, value) => sum + value);
+      return sent(id) ? 0 : null;
+    }
+
+    function partial(user, slot) {
+      const step = stepOf(user);
+      const read = step.inputs.map((input) => (isName(input) ? values[input] : input.constant));
+      return OPS[step.op].partial(slot, read, values[user]);
+    }
+
+    // ---- The formulas of a step --------------------------------------------------------------------------------------------
+
+    function filled(template, step, how) {
+      const side = { a: 0, b: 1 };
+      const read = (key, first) => {
+        const letter = key.at(-1);
+        const input = step.inputs[side[letter]];
+        if (key === "y") return how === "names" ? nameHtml(list, step.id, "primal") : numberHtml(values[step.id], "primal", first);
+        if (key === "gy") return how === "names" ? nameHtml(list, step.id, "adjoint") : numberHtml(bar.adjoints[step.id], "adjoint", first);
+        if (key[0] === "p") {
+          if (how === "names") return filled(OPS[step.op].rule.cases[side[letter]], step, "names");
+          return numberHtml(partial(step.id, side[letter]), "primal", first);
+        }
+        if (key[0] === "d") return how === "names" ? nameHtml(list, input, "tangent") : numberHtml(moving[input], "tangent", first);
+        if (!isName(input)) return numberHtml(input.constant, "constant", first);
+        if (how === "names") return nameHtml(list, input, "primal");
+        if (how === "dual") return `<span class="mg-dual">(${dualHtml(values[input], moving[input])})</span>`;
+        return numberHtml(values[input], "primal", first);
+      };
+      return fillRule(template, read);
+    }
+
+    function dualHtml(value, tangent) {
+      const sign = tangent < 0 || Object.is(tangent, -0) ? "−" : "+";
+      return `<span class="mg-primal">${format(value)}</span> ${sign} <span class="mg-tangent">${format(Math.abs(tangent))}</span> ε`;
+    }
+
+    const tangentRule = (step) =>
+      OPS[step.op].rule.tangent.filter((_, slot) => isName(step.inputs[slot])).join(" ").replace(/^\+ /, "").replace(/^− /, "−");
+
+    function explanation() {
+      const { phase, active } = frames[frame];
+      const line = (left, sign, ...right) => [left, sign, right.join(' <span class="mg-equals">=</span> ')];
+      if (phase === "start") {
+        return list.inputs.map(({ id, name }) =>
+          line(
+            nameHtml(list, id, "primal"),
+            "=",
+            `<i>x</i><sub>${name[1]}</sub>`,
+            numberHtml(values[id], "primal", true) + (forward() ? `<span class="mg-aside">with ${nameHtml(list, id, "tangent")} = ${numberHtml(moving[id], "tangent", true)}</span>` : ""),
+          ),
+        );
+      }
+      if (phase === "seed") {
+        return [line(nameHtml(list, active, "adjoint"), "=", `∂<i>f</i> / ∂${nameHtml(list, active, "primal")}`, numberHtml(1, "adjoint", true))];
+      }
+      const step = stepOf(active);
+      const { rule } = OPS[step.op];
+      if (phase === "forward") {
+        return [
+          line(nameHtml(list, active, "primal"), "=", filled(rule.value, step, "names"), filled(rule.value, step, "numbers"), `<b>${numberHtml(values[active], "primal", true)}</b>`),
+          ...(forward()
+            ? [
+                line(nameHtml(list, active, "tangent"), "=", filled(tangentRule(step), step, "names"), filled(tangentRule(step), step, "numbers"), `<b>${numberHtml(moving[active], "tangent", true)}</b>`),
+                line('<span class="mg-dual-word">dual</span>', "", filled(rule.value, step, "dual"), `<b>${dualHtml(values[active], moving[active])}</b>`),
+              ]
+            : []),
+        ];
+      }
+      const shares = received(active).length === 0 && active !== list.outputs[0];
+      if (shares) return [line(nameHtml(list, active, "adjoint"), "=", "0", `nothing that reaches the output uses ${nameHtml(list, active, "primal")}`)];
+      return step.inputs.flatMap((input, slot) => {
+        if (!isName(input)) return [];
+        const before = received(input);
+        const mine = before.findIndex((part) => part.user === active && part.slot === slot);
+        const left = nameHtml(list, input, "adjoint");
+        const share = `<b>${numberHtml(before[mine].value, "adjoint", true)}</b>`;
+        const rows = [line(left, mine === 0 ? "=" : "+=", filled(rule.adjoint[slot], step, "names"), filled(rule.adjoint[slot], step, "numbers"), share)];
+        if (mine > 0) {
+          const parts = before.slice(0, mine + 1).map(({ value }) => value);
+          rows[0][2] += `<span class="mg-aside">so ${left} = ${sumHtml(parts)}</span>`;
+        }
+        return rows;
+      });
+    }
+
+    const sumText = (parts) => parts.map((x, i) => (i === 0 ? format(x) : x < 0 ? ` − ${format(-x)}` : ` + ${format(x)}`)).join("");
+    const sumHtml = (parts) => `<span class="mg-adjoint">${sumText(parts)} = <b>${format(parts.reduce((a, b) => a + b))}</b></span>`;
+
+    function sentence() {
+      const { phase, active } = frames[frame];
+      const where = `Step ${frame} of ${frames.length - 1}`;
+      const name = active === null ? "" : plainName(list, active);
+      if (phase === "start") {
+        const at = list.inputs.map(({ id, name }) => `${name} = ${format(values[id])}`).join(", ");
+        return `${where}: the inputs are ${at}.`;
+      }
+      if (phase === "seed") return `${where}: the reverse phase starts; the adjoint of the output ${name} is 1.`;
+      if (phase === "forward") {
+        return `${where}: ${name} is ${format(values[active])}${forward() ? `, its tangent ${format(moving[active])}` : ""}.`;
+      }
+      const sums = [...new Set(stepOf(active).inputs.filter(isName))].map((id) => {
+        const parts = received(id).map(({ value }) => value);
+        return `${plainName(list, id)} has the adjoint ${parts.length > 1 ? `${sumText(parts)} = ` : ""}${format(number("adjoint", id))}`;
+      });
+      return `${where}: ${name} sends its adjoint back; ${sums.join(", ")}.`;
+    }
+
+    // ---- The elements --------------------------------------------------------------------------------------------------------
+
+    const inputId = uniqueId("expression");
+    const mistakeId = uniqueId("mistake");
+    const input = h("input", { id: inputId, type: "text", class: "mg-expression", spellcheck: "false", autocomplete: "off", autocapitalize: "none", "aria-describedby": mistakeId, onInput: () => typed(input.value) });
+    const examples = choice({
+      label: "Examples",
+      options: { "": "choose …", ...Object.fromEntries(Object.keys(EXAMPLES).map((text) => [text, text.replaceAll("**", "^").replaceAll("*", "·")])) },
+      value: "",
+      onChange: (text) => {
+        if (text === "") return;
+        EXAMPLES[text].forEach((x, i) => (state.at[i] = x));
+        input.value = text;
+        typed(text);
+        examples.set("");
+      },
+    });
+    const mistake = h("div", { id: mistakeId, class: "mg-mistake", role: "alert" });
+    const stage = h("div", { class: "mg-stage", tabindex: 0, role: "region", "aria-label": "Graph of the computation" });
+    const edgeTable = h("div", { class: "mg-scroll mg-edges", tabindex: 0, role: "region", "aria-label": "Graph of the computation as a table" });
+    const position = h("input", { type: "range", min: 0, step: 1, value: 0, class: "mg-position", "aria-label": "Step of the trace", onInput: () => go(Number(position.value)) });
+    const where = h("span", { class: "mg-where" });
+    const control = (shape, label, f) => button({ icon: icon(shape), label, onClick: f });
+    const player = { first: control("first", "First step", () => go(0)), back: control("back", "Step back", () => go(frame - 1)), play: control("play", "Play", () => play(timer === null)), next: control("next", "Step forward", () => go(frame + 1)), last: control("last", "Last step", () => go(frames.length - 1)) };
+    const stepper = h("div", { class: "mg-stepper", role: "group", "aria-label": "Stepper" }, Object.values(player), position, where);
+    stepper.addEventListener("keydown", (event) => {
+      const to = { ArrowLeft: frame - 1, ArrowRight: frame + 1, ArrowDown: frame - 1, ArrowUp: frame + 1, Home: 0, End: frames.length - 1 }[event.key];
+      if (to === undefined) return;
+      event.preventDefault();
+      go(to);
+    });
+    const working = h("div", { class: "mg-working mg-math" });
+    const trace = h("table", { class: "mg-table" });
+    const sliders = h("div", { class: "mg-sliders" });
+    const directions = h("div", { class: "mg-directions" });
+    const summary = announcer();
+    const arrowId = uniqueId("seed-arrow");
+    const pad = makePad({ arrow: arrowId, onPoint: (point) => movePoint(point), onDirection: turn });
+    pad.element.append(
+      svg("defs", {}, svg("marker", { id: arrowId, viewBox: "0 0 8 8", refX: 6, refY: 4, markerWidth: 11, markerHeight: 11, markerUnits: "userSpaceOnUse", orient: "auto", class: "mg-arrow mg-arrow-seed" }, svg("path", { d: "M0,0.5 L8,4 L0,7.5z" }))),
+    );
+    const mode = choice({
+      label: "Show",
+      options: { both: "forward and reverse", forward: "forward only", reverse: "reverse only" },
+      value: "both",
+      onChange: (value) => {
+        state.mode = value;
+        rebuild();
+        go(frames.length - 1);
+        save();
+      },
+    });
+    const table = toggle({
+      label: "Show as table",
+      onChange: (on) => {
+        stage.hidden = on;
+        edgeTable.hidden = !on;
+        pad.element.style.display = on ? "none" : "";
+        if (!on) draw();
+        show();
+      },
+    });
+    edgeTable.hidden = true;
+    const status = h("span", { class: "mg-status", role: "status" });
+    const share = button({
+      label: inJupyter() ? "Copy as Python" : "Copy link",
+      onClick: async () => {
+        const text = inJupyter() ? python() : url.link(shared());
+        if (!inJupyter()) url.write(shared());
+        status.textContent = (await copy(text)) ? "Copied." : inJupyter() ? text : "The link is in the address bar.";
+      },
+    });
+    const reset = button({ label: "Reset", onClick: () => (url.write({ "": null, at: null, seed: null, step: null, mode: null }), start(original)) });
+
+    const root = h(
+      "section",
+      { class: "mg-widget mg-trace", "aria-label": "Trace player", "data-mg-state": url.mark },
+      h("div", { class: "mg-head" }, h("label", { for: inputId, class: "mg-math mg-f" }), input, examples.element),
+      mistake,
+      h(
+        "div",
+        { class: "mg-hero" },
+        h("div", { class: "mg-left" }, stage, edgeTable, stepper),
+        h("div", { class: "mg-right" }, pad.element, sliders, directions),
+        working,
+      ),
+      h("div", { class: "mg-scroll", tabindex: 0, role: "region", "aria-label": "Evaluation trace" }, trace),
+      summary.element,
+      h("div", { class: "mg-foot" }, mode.element, table.element, h("span", { class: "mg-space" }), status, share, reset),
+    );
+
+    // ---- Showing ---------------------------------------------------------------------------------------------------------------
+
+    function symbolOf(step, id) {
+      if (!step) return [svg("tspan", { "font-style": "italic" }, "x"), svg("tspan", { dy: 3, "font-size": "0.75em" }, list.inputs[id].name[1])];
+      const { symbol } = OPS[step.op];
+      const [a, b] = step.inputs;
+      if (step.op === "power") {
+        const [base, exponent] = [isName(a) ? "( )" : brief(a.constant), isName(b) ? "( )" : brief(b.constant)];
+        return [base, svg("tspan", { dy: -5, "font-size": "0.75em" }, exponent)];
+      }
+      if (step.inputs.length === 2 && !isName(b)) return `${symbol} ${brief(b.constant)}`;
+      if (step.inputs.length === 2 && !isName(a)) return `${brief(a.constant)} ${symbol}`;
+      return symbol;
+    }
+
+    function draw() {
+      const room = Math.max(300, stage.clientWidth - 2 || 480);
+      graph = drawGraph(list, {
+        room,
+        symbolOf,
+        lines: lines(),
+        name: (id) => [svg("tspan", { "font-style": "italic" }, "v"), svg("tspan", { dy: 3, "font-size": "0.75em" }, nameParts(list, id, "primal")[1])],
+        label: `Graph with ${list.inputs.length} input${list.inputs.length > 1 ? "s" : ""} and ${list.steps.length} steps; the table below holds the same numbers.`,
+      });
+      stage.replaceChildren(graph.element);
+    }
+
+    // How many decimals each column needs once everything is known; the columns then keep still from step to step.
+    const places = {};
+    function measure() {
+      for (const [key, all] of Object.entries({ primal: values, tangent: moving, adjoint: bar.adjoints })) places[key] = Math.max(...all.map(decimals));
+    }
+
+    function cell(key, id, x) {
+      const td = h("td", { class: `mg-${key} mg-number`, title: x === null ? "not known yet" : String(x) });
+      td.append(x === null ? h("span", { class: "mg-unknown" }, "·") : aligned(x, places[key]));
+      return td;
+    }
+
+    function adjointCell(id) {
+      const x = number("adjoint", id);
+      const td = cell("adjoint", id, x);
+      const parts = x === null ? [] : received(id).map(({ value }) => value);
+      if (id === list.outputs[0] && parts.length) parts.unshift(1);
+      if (parts.length > 1) td.prepend(h("span", { class: "mg-parts" }, `${sumText(parts)} =\u00a0`));
+      return td;
+    }
+
+    function drawTable() {
+      const { active } = frames[frame];
+      const columns = [
+        ["", ""],
+        ["operation", ""],
+        ["primal", 'value <i>v</i>'],
+        ...(forward() ? [["tangent", "tangent <i>v̇</i>"], ["dual", "dual <i>v</i> + <i>v̇</i> ε"]] : []),
+        ...(backward() ? [["adjoint", "adjoint <i>v̄</i>"]] : []),
+      ];
+      const head = h("tr", {}, columns.map(([key, html], i) => h("th", { scope: "col", class: `mg-${key} mg-math`, html: i === 0 ? '<span class="mg-hidden">name</span>' : html || key })));
+      const rows = [...list.inputs, ...list.steps].map((entry) => {
+        const { id } = entry;
+        const step = stepOf(id);
+        const what = step ? filled(OPS[step.op].rule.value, step, "names") : `<i>x</i><sub>${entry.name[1]}</sub>`;
+        const known = isKnown(id);
+        const dualCell = h("td", { class: "mg-dual mg-number", html: known ? dualHtml(values[id], moving[id]) : '<span class="mg-unknown">·</span>' });
+        return h(
+          "tr",
+          { class: `${id === active ? "mg-row-active" : ""}${id === list.inputs.length ? " mg-first-step" : ""}`, "aria-current": id === active ? "step" : null },
+          h("th", { scope: "row", class: "mg-math", html: nameHtml(list, id, "primal") }),
+          h("td", { class: "mg-operation mg-math", html: what }),
+          cell("primal", id, number("primal", id)),
+          forward() ? [cell("tangent", id, number("tangent", id)), dualCell] : [],
+          backward() ? adjointCell(id) : [],
+        );
+      });
+      trace.className = `mg-table mg-mode-${state.mode}`;
+      trace.replaceChildren(h("thead", {}, head), h("tbody", {}, rows));
+    }
+
+    function drawEdges() {
+      const rows = list.steps.flatMap((step) =>
+        step.inputs.flatMap((from, slot) => {
+          if (!isName(from)) return [];
+          const part = bar.contributions[from].find(({ user, slot: at }) => user === step.id && at === slot);
+          const local = isKnown(step.id) ? partial(step.id, slot) : null;
+          return h(
+            "tr",
+            { class: step.id === frames[frame].active ? "mg-row-active" : "" },
+            h("th", { scope: "row", class: "mg-math", html: `${nameHtml(list, from, "primal")} → ${nameHtml(list, step.id, "primal")}` }),
+            cell("primal", from, local),
+            forward() ? cell("tangent", from, local === null ? null : local * moving[from]) : [],
+            backward() ? cell("adjoint", from, part && sent(step.id) ? part.value : null) : [],
+          );
+        }),
+      );
+      const head = ["edge", "local derivative", ...(forward() ? ["tangent carried forward"] : []), ...(backward() ? ["adjoint sent back"] : [])];
+      edgeTable.replaceChildren(h("table", { class: "mg-table" }, h("thead", {}, h("tr", {}, head.map((text) => h("th", { scope: "col" }, text)))), h("tbody", {}, rows)));
+    }
+
+    function show() {
+      const { phase, active } = frames[frame];
+      root.dataset.now = phase === "forward" && forward() ? "tangent" : phase === "reverse" || phase === "seed" ? "adjoint" : "primal";
+      graph.update({ phase, active, number, partial });
+      working.replaceChildren(...explanation().map(([left, sign, right]) => h("div", { class: "mg-line" }, h("span", { class: "mg-lhs", html: `${left} ${sign}` }), h("span", { class: "mg-rhs", html: right }))));
+      drawTable();
+      drawEdges();
+      const words = { start: "inputs", forward: "forward phase", seed: "reverse phase", reverse: "reverse phase" };
+      position.max = frames.length - 1;
+      position.value = frame;
+      position.setAttribute("aria-valuetext", `step ${frame} of ${frames.length - 1}, ${words[phase]}`);
+      where.textContent = `${frame} of ${frames.length - 1} · ${words[phase].replace(" phase", "")}`;
+      player.first.disabled = player.back.disabled = frame === 0;
+      player.next.disabled = player.last.disabled = frame === frames.length - 1;
+      pad.update({
+        list,
+        window: windows,
+        at: slots().map((k) => state.at[k] ?? 1),
+        seed: slots().map((k) => state.seed[k] ?? 0),
+        names: list.inputs.map(({ name }) => name),
+        showSeed: forward(),
+        value: values[list.outputs[0]],
+        gradient: backward() ? list.inputs.map(({ id }) => bar.adjoints[id]) : null,
+        slope: bar.adjoints[0],
+      });
+      summary.say(sentence());
+    }
+
+    // ---- Controls made for the inputs of this expression ---------------------------------------------------------------------------
+
+    let knobs = [];
+    function makeControls() {
+      const named = (name, mark = "") => h("span", { class: "mg-math", html: `<i>x${mark}</i><sub>${name[1]}</sub>` });
+      knobs = list.inputs.map(({ name }, i) => {
+        const k = VARIABLES.indexOf(name);
+        return slider({ label: named(name), name: `input ${name}`, ...windows[i], value: state.at[k], onInput: (x) => movePoint(list.inputs.map((_, j) => (j === i ? x : undefined))) });
+      });
+      sliders.replaceChildren(...knobs.map(({ element }) => element));
+      directions.hidden = !forward();
+      const n = list.inputs.length;
+      const unit = (i) => list.inputs.map((_, j) => (i === j ? 1 : 0));
+      const presets = list.inputs.map((_, i) => [`e${i + 1}`, unit(i)]);
+      const label = h("span", { class: "mg-caption" }, "Seed direction");
+      const buttons = presets.map(([text, seed], i) =>
+        button({ label: `seed direction e${i + 1}`, text: h("span", { class: "mg-math", html: `<i>e</i><sub>${text[1]}</sub>` }), onClick: () => setSeed(seed), "data-seed": seed.join() }),
+      );
+      if (n === 2) {
+        const angle = slider({ label: "∠", name: "angle of the seed direction", unit: " degrees", min: 0, max: 355, step: 5, value: degrees(), onInput: (x) => turn((x * Math.PI) / 180) });
+        knobs.push({ ...angle, isAngle: true });
+        directions.replaceChildren(h("div", { class: "mg-presets" }, label, buttons), angle.element);
+      } else {
+        const fields = list.inputs.map(({ name }) => {
+          const k = VARIABLES.indexOf(name);
+          return h("label", { class: "mg-seed-field" }, named(name, "\u0307"), h("input", { type: "number", step: "any", value: state.seed[k] ?? 0, "aria-label": `seed of ${name}`, onInput: (event) => Number.isFinite(event.target.valueAsNumber) && ((state.seed[k] = event.target.valueAsNumber), refresh()) }));
+        });
+        directions.replaceChildren(h("div", { class: "mg-presets" }, label, buttons), h("div", { class: "mg-seeds" }, fields));
+      }
+    }
+
+    const degrees = () => {
+      const [a, b] = slots().map((k) => state.seed[k] ?? 0);
+      return (((Math.atan2(b, a) * 180) / Math.PI + 360) % 360) || 0;
+    };
+
+    function syncControls() {
+      const at = slots().map((k) => state.at[k] ?? 1);
+      if (at.some((x, i) => x < windows[i].min || x > windows[i].max)) frameWindows();
+      knobs.forEach((knob, i) => (knob.isAngle ? knob.set(degrees()) : (knob.range(windows[i].min, windows[i].max, windows[i].step), knob.set(at[i]))));
+      const seed = slots().map((k) => state.seed[k] ?? 0).join();
+      directions.querySelectorAll("[data-seed]").forEach((one) => one.setAttribute("aria-pressed", String(one.dataset.seed === seed)));
+      directions.querySelectorAll(".mg-seed-field input").forEach((field, i) => {
+        if (document.activeElement !== field) field.value = state.seed[slots()[i]] ?? 0;
+      });
+    }
+
+    /** The same span on every axis, so that directions and right angles on the pad are true. */
+    function frameWindows() {
+      const at = slots().map((k) => state.at[k] ?? 1);
+      const half = Math.max(2, Math.min(...at.map(Math.abs)));
+      const step = Number((10 ** Math.floor(Math.log10(half)) / 20).toPrecision(3));
+      windows = at.map((x) => ({ min: x - half, max: x + half, step }));
+    }
+
+    // ---- What the reader does ------------------------------------------------------------------------------------------------------
+
+    function movePoint(point) {
+      const round = (x, { step }) => Number((Math.round(x / step) * step).toPrecision(12));
+      point.forEach((x, i) => {
+        if (x !== undefined) state.at[slots()[i]] = point.length === list.inputs.length && point.includes(undefined) ? x : round(x, windows[i]);
+      });
+      refresh();
+    }
+
+    function setSeed(seed) {
+      slots().forEach((k, i) => (state.seed[k] = seed[i]));
+      refresh();
+    }
+
+    function turn(angle) {
+      const five = (Math.round((angle * 36) / Math.PI) * Math.PI) / 36;
+      const clean = (x) => Number(x.toFixed(6)) + 0;
+      setSeed([clean(Math.cos(five)), clean(Math.sin(five)), ...list.inputs.slice(2).map(() => 0)]);
+    }
+
+    function refresh() {
+      compute();
+      syncControls();
+      show();
+      save();
+    }
+
+    function rebuild() {
+      makeFrames();
+      frame = Math.min(frame, frames.length - 1);
+      makeControls();
+      syncControls();
+      draw();
+    }
+
+    function typed(text) {
+      let next;
+      try {
+        next = parse(text, state.at);
+      } catch (error) {
+        if (!(error instanceof ExpressionError)) throw error;
+        const caret = `${" ".repeat(error.position)}${"^".repeat(Math.max(1, Math.min(error.length, text.length - error.position || 1)))}`;
+        mistake.replaceChildren(
+          text.trim() === "" ? "" : h("pre", { class: "mg-caret", "aria-hidden": "true", tabindex: text.length > 40 ? 0 : null }, `${text}\n${caret}`),
+          h("p", {}, error.message, list ? h("span", { class: "mg-kept" }, " The last good trace stays.") : ""),
+        );
+        input.setAttribute("aria-invalid", "true");
+        return false;
+      }
+      mistake.replaceChildren();
+      input.removeAttribute("aria-invalid");
+      play(false);
+      list = next;
+      slots().forEach((k) => ((state.at[k] ??= 1), (state.seed[k] ??= 0)));
+      if (slots().every((k) => state.seed[k] === 0)) state.seed[slots()[0]] = 1;
+      state.expression = text;
+      root.querySelector(".mg-f").innerHTML = `<i>f</i>(${list.inputs.map(({ name }) => `<i>x</i><sub>${name[1]}</sub>`).join(", ")}) =`;
+      compute();
+      frameWindows();
+      frame = Infinity;
+      rebuild();
+      show();
+      save();
+      return true;
+    }
+
+    function go(to) {
+      const next = Math.max(0, Math.min(frames.length - 1, to));
+      if (timer !== null && next !== frame + 1) play(false);
+      frame = next;
+      state.step = frame;
+      show();
+      save();
+    }
+
+    function play(on) {
+      if (timer !== null) clearInterval(timer);
+      timer = null;
+      if (on) {
+        if (frame === frames.length - 1) go(0);
+        timer = setInterval(() => (frame < frames.length - 1 ? go(frame + 1) : play(false)), PLAY);
+      }
+      const shape = on ? "pause" : "play";
+      player.play.replaceChildren(icon(shape));
+      for (const name of ["aria-label", "title"]) player.play.setAttribute(name, on ? "Pause" : "Play");
+    }
+
+    // ---- State: the address, the model, the link -------------------------------------------------------------------------------------
+
+    const trimmed = (numbers) => numbers.slice(0, Math.max(...slots()) + 1).map((x) => Number((x ?? 0).toPrecision(12)));
+    const shared = () => ({ "": state.expression, at: trimmed(state.at).join(","), seed: trimmed(state.seed).join(","), step: String(frame), mode: state.mode });
+    const python = () => `TracePlayer(${JSON.stringify(state.expression)}, at=(${trimmed(state.at).join(", ")},), mode="${state.mode}", seed=(${trimmed(state.seed).join(", ")},))`;
+
+    let ready = false;
+    function save() {
+      if (!ready) return;
+      url.write(shared());
+      ready = false; // our own change must not come back as the model's
+      model.set("expression", state.expression);
+      model.set("at", trimmed(state.at));
+      model.set("seed", trimmed(state.seed));
+      model.set("mode", state.mode);
+      model.set("step", frame);
+      model.save_changes();
+      ready = true;
+    }
+
+    function start(from) {
+      ready = false;
+      Object.assign(state, { ...from, at: [...from.at], seed: [...from.seed] });
+      mode.set(state.mode);
+      input.value = state.expression;
+      const good = typed(state.expression);
+      if (good && state.step >= 0) go(state.step);
+      ready = true;
+      return good;
+    }
+
+    el.append(root);
+    const numbers = (text) => text?.split(",").map(Number).filter(Number.isFinite);
+    const given = url.read();
+    const fromUrl = given === null ? {} : {
+      expression: given,
+      at: numbers(url.read("at")) ?? original.at,
+      seed: numbers(url.read("seed")) ?? original.seed,
+      step: Number(url.read("step") ?? -1),
+      mode: ["forward", "reverse", "both"].includes(url.read("mode")) ? url.read("mode") : original.mode,
+    };
+    if (!start({ ...original, ...fromUrl }) && list === null) {
+      // A mistake in the very first expression: its message stays, above a trace that works.
+      const { expression } = { ...original, ...fromUrl };
+      start({ ...original, expression: Object.keys(EXAMPLES)[0], at: [2, 5], seed: [1, 0] });
+      input.value = expression;
+      typed(expression);
+    }
+    if (given !== null) root.scrollIntoView({ block: "nearest" });
+
+    for (const trait of ["expression", "at", "seed", "mode", "step"]) {
+      model.on(`change:${trait}`, () => ready && start(defaults()));
+    }
+    let width = stage.clientWidth;
+    const watch = new ResizeObserver(() => {
+      if (Math.abs(stage.clientWidth - width) < 4 || stage.hidden) return;
+      width = stage.clientWidth;
+      draw();
+      show();
+    });
+    watch.observe(stage);
+    return () => {
+      play(false);
+      watch.disconnect();
+    };
+  },
+};
