@@ -184,7 +184,7 @@ def offer_notebook(app, pagename, templatename, context, doctree):
 def write_notebooks(app, exception):
     """Write the notebooks of the pages that were written; last, for the theme puts others there."""
     pages = app.env.__dict__.pop("notebooks_to_write", set()) if app.env else set()
-    if exception:
+    if exception or app._warncount:  # a failed build has said why, and has nothing to offer
         return
     for docname in sorted(pages):
         path = Path(app.outdir) / "_sources" / f"{docname}.ipynb"
