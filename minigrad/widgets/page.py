@@ -6,9 +6,12 @@ puts the imported modules in front of it.
 """
 
 import re
+from base64 import b64encode
+from functools import cache
 from pathlib import Path
 
 import anywidget
+import numpy as np
 import traitlets
 
 HERE = Path(__file__).parent
@@ -84,3 +87,62 @@ class TracePlayer(PageWidget, folder="trace_player"):
                 raise ValueError(f"{name} has {len(numbers)} numbers, but there are at most four inputs, x1 to x4.")
         at, seed = [float(x) for x in at], [float(x) for x in seed]
         super().__init__(expression=expression, at=at, mode=mode, seed=seed, step=step, **options)
+
+
+class LiveMLP(PageWidget, folder="live_mlp"):
+    """A small network that trains in the page: decision surface, edges, curves, one unit closely.
+
+    `data`            "moons", "circles", "xor", "spirals" (drawn from the seed) or "digits"
+    `hidden`          the widths of one to three hidden layers, each 1 to 32
+    `activation`      "tanh", "sigmoid" or "relu"
+    `rate`            the learning rate, above 0 and at most 100
+    `batch`           how many examples a step takes; 0 for the whole training set
+    `seed`            draws the points, the first weights and the batches: same seed, same run
+    `relu_on_logits`  puts a ReLU on the logits, the mistake that kills classes
+
+    A toy has 300 points to learn from and 150 to be tested on; the digits are split as
+    `minigrad.data.digits()` does. Raises ValueError where the widths are not as said,
+    `traitlets.TraitError` where another setting is not, and ImportError for data="digits" where
+    scikit-learn is missing.
+    """
+
+    data = traitlets.Enum(["moons", "circles", "xor", "spirals", "digits"], "moons").tag(sync=True)
+    hidden = traitlets.List(traitlets.Int()).tag(sync=True)
+    activation = traitlets.Enum(["tanh", "sigmoid", "relu"], "tanh").tag(sync=True)
+    rate = traitlets.Float(0.3, min=1e-6, max=100.0).tag(sync=True)
+    batch = traitlets.Int(32, min=0).tag(sync=True)
+    seed = traitlets.Int(0, min=0, max=99999).tag(sync=True)
+    relu_on_logits = traitlets.Bool(False).tag(sync=True)
+    digits = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
+
+    def __init__(
+        self, data="moons", hidden=(8, 8), activation="tanh", rate=0.3, batch=32, seed=0, **options
+    ):
+        try:
+            digits = packed_digits()
+        except ImportError:
+            if data == "digits":
+                raise
+            digits = None  # the menu then offers the toys alone
+        settings = dict(data=data, hidden=list(hidden), activation=activation, rate=rate)
+        super().__init__(**settings, batch=batch, seed=seed, digits=digits, **options)
+
+    @traitlets.validate("hidden")
+    def _check_widths(self, proposal):
+        widths = proposal["value"]
+        if 1 <= len(widths) <= 3 and all(1 <= width <= 32 for width in widths):
+            return widths
+        raise ValueError(
+            f"hidden={tuple(widths)}; expected one to three widths, each from 1 to 32, as in (8, 8)"
+        )
+
+
+@cache
+def packed_digits():
+    """The digits as the page reads them: a byte a pixel in base64, the training images first."""
+    from minigrad.data import digits
+
+    (X, y), (X_test, y_test) = digits()
+    ink = np.rint(16 * np.concatenate([X, X_test])).astype(np.uint8)
+    labels = "".join(map(str, np.concatenate([y, y_test])))
+    return {"images": b64encode(ink.tobytes()).decode(), "labels": labels, "train": len(y)}

@@ -68,6 +68,17 @@ const table = (caption, head, body) => `<table><caption>${caption}</caption>
     .map(([first, ...rest]) => `<tr><th scope="row">${first}</th>${rest.map((cell) => `<td>${cell}</td>`).join("")}</tr>`)
     .join("")}</tbody></table>`;
 
+// The part of the state that Python knows, by the names that it has there.
+const TRAITS = {
+  data: "data",
+  hidden: "hidden",
+  activation: "activation",
+  rate: "rate",
+  batch: "batch",
+  seed: "seed",
+  reluOnLogits: "relu_on_logits",
+};
+
 // ---- The address --------------------------------------------------------------------------------------
 
 // Each entry of the state as text, and back; `undefined` for a text that makes no sense.
@@ -230,19 +241,8 @@ const page = (id, state) => `
 function render({ model, el }) {
   const id = uniqueId("live");
   const packed = model.get("digits");
-  const given = {
-    data: model.get("data"),
-    hidden: [...model.get("hidden")],
-    activation: model.get("activation"),
-    rate: model.get("rate"),
-    batch: model.get("batch"),
-    seed: model.get("seed"),
-    reluOnLogits: model.get("relu_on_logits"),
-    edges: "weight",
-    speed: "steady",
-    unit: "0-0",
-    table: false,
-  };
+  const given = Object.fromEntries(Object.entries(TRAITS).map(([field, trait]) => [field, model.get(trait)]));
+  Object.assign(given, { edges: "weight", speed: "steady", unit: "0-0", table: false });
   const address = urlState("mlp");
   const state = { ...given, ...fromAddress(address, Boolean(packed)) };
   if (state.data === "digits" && !packed) state.data = "moons";
@@ -268,6 +268,9 @@ function render({ model, el }) {
     Object.assign(state, changes);
     fill();
     address.write(toAddress(state, given));
+    for (const [field, trait] of Object.entries(TRAITS))
+      if (asText(model.get(trait)) !== asText(state[field])) model.set(trait, state[field]);
+    model.save_changes();
     if (anew) restart();
     else {
       // The rate and the batch size may change while a run goes on.
@@ -583,7 +586,16 @@ function render({ model, el }) {
     return table("Probability of class 1 over the plane", ["", ...across], body);
   }
 
-  // -- The world around: size, colours, visibility
+  // -- The world around: the kernel if there is one, size, colours, visibility
+
+  const follow = Object.entries(TRAITS).map(([field, trait]) => {
+    const onChange = () => {
+      const value = model.get(trait);
+      if (asText(value) !== asText(state[field])) change({ [field]: value }, !["rate", "batch"].includes(field));
+    };
+    model.on(`change:${trait}`, onChange);
+    return () => model.off(`change:${trait}`, onChange);
+  });
 
   const sizes = new ResizeObserver(() => draw());
   const views = new IntersectionObserver(([entry]) => {
@@ -610,6 +622,7 @@ function render({ model, el }) {
   return () => {
     clock.running = false;
     cancelAnimationFrame(clock.frame);
+    follow.forEach((stop) => stop());
     sizes.disconnect();
     views.disconnect();
     themes.disconnect();
