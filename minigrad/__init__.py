@@ -11,6 +11,7 @@
 Start with `core`: reverse mode is that one file. Importing this package imports NumPy and nothing else.
 """
 
+from minigrad.checker import gradcheck
 from minigrad.core import Op, OpNode, TensorNode, no_grad, strict, wengert_list
 from minigrad.dual import Dual
 from minigrad.functions import (
@@ -61,5 +62,6 @@ __version__ = "0.1.0"
 __all__ = [
     name
     for name in dir()
-    if not name.startswith("_") and name not in {"core", "dual", "functions", "ops"}
+    if not name.startswith("_")
+    and name not in {"checker", "core", "dual", "functions", "ops", "promises"}
 ]
