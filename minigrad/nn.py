@@ -126,8 +126,8 @@ class MLP(Module):
         sizes = list(sizes)
         if len(sizes) < 2:
             raise ValueError(
-                f"MLP: sizes {sizes}; expected at least two: the width of the input, of each hidden "
-                "layer, and of the output"
+                f"MLP: sizes {sizes}; expected at least two: the width of the input, of each "
+                "hidden layer, and of the output"
             )
         rng = np.random.default_rng(rng)
         self.activation = as_function(activation)

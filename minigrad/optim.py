@@ -70,9 +70,9 @@ class SGD:
             if not math.isfinite(np.vdot(g, g)) and not np.isfinite(g).all():
                 bad = np.size(g) - np.isfinite(g).sum()
                 raise ValueError(
-                    f"SGD: {bad} of the {np.size(g)} entries in the gradient of parameter {position}, "
-                    f"shape {g.shape}, are NaN or infinite. Usually the rate ({self.rate:g}) is too "
-                    "large; else look for a logarithm or a division at 0."
+                    f"SGD: {bad} of the {np.size(g)} entries in the gradient of parameter "
+                    f"{position}, shape {g.shape}, are NaN or infinite. Usually the rate "
+                    f"({self.rate:g}) is too large; else look for a logarithm or a division at 0."
                 )
         if all(parameter._grad is None for parameter in self.parameters):
             raise ValueError("SGD: no parameter has a gradient; call loss.backward() before step()")
