@@ -48,7 +48,8 @@
  *
  * A scalar is a JavaScript number, an array is {shape, data: Float64Array}; shapes broadcast as in NumPy. Values, like
  * lists, are never changed in place. The conventions at the edges are those of minigrad: relu'(0) = abs'(0) = 0,
- * sqrt'(0) = inf, (x**0)' = 0 everywhere, ties of a maximum share equally, log(0) = -inf, log of a negative number NaN.
+ * sqrt'(0) = inf, (x**0)' = 0 everywhere, log(0) = -inf, log of a negative number NaN; entries that tie for `max` share
+ * equally, a tie of `maximum(a, b)` goes to b.
  */
 
 // ---- Arrays -------------------------------------------------------------------------------------------------------------
@@ -231,7 +232,7 @@ function matmulGradient(slot, gradient, [a, b]) {
 // Elementwise: a function and its partial derivatives. The JVP multiplies each by its tangent and adds; the VJP multiplies
 // each by the incoming gradient and undoes the broadcast. A partial of one input is given (x, y), of two (a, b).
 const ONE = () => 1;
-function elementwise(forward, partials, rule) {
+function elementwise(forward, partials, rule, heed = (tangents) => tangents) {
   const arity = partials.length;
   const local = (slot, inputs, output) =>
     arity === 1 ? map1(partials[0], inputs[0], output) : map2(partials[slot], inputs[0], inputs[1]);
@@ -244,11 +245,12 @@ function elementwise(forward, partials, rule) {
     jvp: (tangents, inputs, output) => {
       let sum = null;
       for (let slot = 0; slot < arity; slot++) {
-        if (tangents[slot] === null) continue;
-        const term = scaled(tangents[slot], slot, inputs, output);
+        const tangent = heed(tangents)[slot];
+        if (tangent === null) continue; // a constant stands still
+        const term = scaled(tangent, slot, inputs, output);
         sum = sum === null ? term : plus(sum, term);
       }
-      return expand(sum, shapeOf(output));
+      return expand(sum ?? 0, shapeOf(output));
     },
     vjp: (slot, gradient, inputs, output) => sumTo(scaled(gradient, slot, inputs, output), shapeOf(inputs[slot])),
   };
@@ -326,9 +328,10 @@ function groupMaxima(x, groups) {
 }
 
 function reshapeLayout(shape, constants) {
-  const [size, known] = [count(shape), count(constants.shape.filter((n) => n !== -1))];
-  const target = constants.shape.map((n) => (n === -1 ? size / known : n));
-  if (count(target) !== size) throw new Error(`reshape: ${show(shape)} holds ${size} numbers, ${show(constants.shape)} does not.`);
+  const asked = [constants.shape].flat();
+  const [size, known] = [count(shape), count(asked.filter((n) => n !== -1))];
+  const target = asked.map((n) => (n === -1 ? size / known : n));
+  if (count(target) !== size) throw new Error(`reshape: ${show(shape)} holds ${size} numbers, ${show(asked)} does not.`);
   return { shape: target, map: walk([size], [1]) };
 }
 
@@ -340,7 +343,7 @@ function transposeLayout(shape, constants) {
 }
 
 function expandLayout(shape, constants) {
-  const target = constants.shape.map((n, i) => (n === -1 ? shape[i + shape.length - constants.shape.length] : n));
+  const target = [constants.shape].flat();
   expand(zeros(shape), target);
   return { shape: target, map: broadcastMap(shape, target) };
 }
@@ -348,9 +351,10 @@ function expandLayout(shape, constants) {
 // As in NumPy: an integer drops its axis, a slice keeps it; several lists (with the integers among them) are read in
 // step, entry by entry, so that scores[[0, 1, 2], labels] picks one score of each row.
 function indexLayout(shape, constants) {
-  const entries = [...constants.index, ...shape.slice(constants.index.length).map(() => ({ slice: [null, null, null] }))];
+  const given = [constants.index].flat().map((entry) => (entry.take ? { take: positionsOf(entry.take) } : entry));
+  const entries = [...given, ...shape.slice(given.length).map(() => ({ slice: [null, null, null] }))];
   if (entries.length > shape.length) {
-    throw new Error(`index: ${constants.index.length} indices for an array with ${shape.length} axes.`);
+    throw new Error(`index: ${given.length} indices for an array with ${shape.length} axes.`);
   }
   const strides = stridesOf(shape);
   const inside = (i, axis) => {
@@ -385,6 +389,9 @@ function indexLayout(shape, constants) {
   for (const { offsets } of axes) positions = positions.flatMap((p) => offsets.map((offset) => p + offset));
   return { shape: target, map: Int32Array.from(positions) };
 }
+
+/** A list of positions; of a mask, the positions where it holds. */
+const positionsOf = (list) => list.flatMap((entry, i) => (entry === true ? [i] : entry === false ? [] : [entry]));
 
 function sliceOf([start, stop, step], size) {
   step = step ?? 1;
@@ -448,7 +455,7 @@ const select = (mask, a, b) => {
 // 1 to any power is 1, in NumPy even to the power NaN or infinity; JavaScript says NaN.
 const power = (a, b) => (a === 1 || (a === -1 && Math.abs(b) === Infinity) ? 1 : Math.pow(a, b));
 const sigmoid = (x) => (x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x)));
-const share = (a, b) => (a > b ? 1 : a === b ? 0.5 : a < b ? 0 : NaN);
+const larger = (a, b) => (a > b ? 1 : 0);
 
 // A rule is written once and read three ways: with names, with numbers, and in words. {a} {b} are the inputs, {y} the output,
 // {da} {db} the tangents of the inputs, {gy} the adjoint of the output, {pa} {pb} a partial derivative that is decided
@@ -472,12 +479,22 @@ export const OPS = {
     power,
     [(a, b) => (b === 0 ? 0 : b * power(a, b - 1)), (a, b) => power(a, b) * (a === 0 ? 0 : Math.log(a))],
     rule("^", "{a}<{b}>", ["{b} × {a}<{b} − 1> × {da}", "+ {y} × ln {a} × {db}"], ["{gy} × {b} × {a}<{b} − 1>", "{gy} × {y} × ln {a}"]),
+    // ln a of a negative base is NaN, but does not matter to an exponent that stands still.
+    ([ta, tb]) => [ta, tb !== null && dataOf(tb).every((t) => t === 0) ? null : tb],
   ),
-  maximum: elementwise(
-    (a, b) => Math.max(a, b),
-    [share, (a, b) => share(b, a)],
-    rule("max", "max({a}, {b})", [["{pa} × {da}"], "+ {pb} × {db}"], ["{gy} × {pa}", "{gy} × {pb}"], ["[{a} > {b}]", "[{b} > {a}]"]),
-  ),
+  maximum: {
+    ...elementwise(
+      (a, b) => Math.max(a, b),
+      [larger, (a, b) => 1 - larger(a, b)],
+      rule("max", "max({a}, {b})", ["{pa} × {da}", "+ {pb} × {db}"], ["{gy} × {pa}", "{gy} × {pb}"], ["[{a} > {b}]", "[{b} ≥ {a}]"]),
+    ),
+    // A choice, not a product: 0 times an infinite gradient would be NaN.
+    jvp: ([ta, tb], [a, b]) => select(map2(larger, a, b), ta ?? 0, tb ?? 0),
+    vjp: (slot, gradient, inputs) => {
+      const first = map2(larger, ...inputs);
+      return sumTo(slot === 0 ? select(first, gradient, 0) : select(first, 0, gradient), shapeOf(inputs[slot]));
+    },
+  },
   negate: elementwise((a) => -a, [() => -1], rule("−", "−{a}", ["−{da}"], ["−{gy}"])),
   exp: elementwise(Math.exp, [(a, y) => y], rule("exp", "exp {a}", ["{y} × {da}"], ["{gy} × {y}"])),
   log: elementwise(Math.log, [(a) => 1 / a], rule("ln", "ln {a}", ["{da} / {a}"], ["{gy} / {a}"])),
