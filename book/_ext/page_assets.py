@@ -26,6 +26,8 @@ MENDS = [
     (r'(<button class="btn search-button-field[^>]*?) title="Search" aria-label="Search"', r"\1"),
     (r'(<i class="theme-switch [^>]*?) +title="[^"]*"', r'\1 aria-hidden="true"'),
     (r'<summary aria-label="Toggle hidden content">', "<summary>"),
+    # a role that ARIA has withdrawn
+    (r' role="doc-biblioentry"', ""),
     # a sidebar outside every landmark
     (
         r'<div id="pst-primary-sidebar" class="',
@@ -94,6 +96,7 @@ def described(app, pagename, title, doctree):
 
 def setup(app):
     app.add_css_file("book.css")
+    app.add_js_file("book.js", loading_method="defer")
     app.connect("builder-inited", require_mathjax)
     app.connect("html-page-context", prepare_page, priority=900)
     app.connect("build-finished", copy_mathjax)

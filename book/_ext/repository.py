@@ -41,6 +41,7 @@ def find_repository(root, environment=os.environ):
 
 def configure(app, config):
     """Hand the address to the theme, whose buttons for Binder and the repository then appear."""
+    config.html_baseurl = os.environ.get("BOOK_SITE_URL", "")  # where the site is published, if told
     address = find_repository(app.srcdir)
     config.html_theme_options["repository_url"] = address
     if address:
