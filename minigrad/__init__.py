@@ -63,5 +63,5 @@ __all__ = [
     name
     for name in dir()
     if not name.startswith("_")
-    and name not in {"checker", "core", "dual", "functions", "ops", "promises"}
+    and name not in {"checker", "core", "dual", "functions", "mistakes", "ops", "promises"}
 ]

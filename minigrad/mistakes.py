@@ -1,0 +1,273 @@
+"""Why is a gradient wrong?  The catalogue of mistakes that `gradcheck` goes through.
+
+A wrong gradient is repaired: turn its sign, transpose it, sum it. If that does not help, its
+backward is repaired. Run on nodes, a backward is a Wengert list like any other computation: so
+change one op of that list (another axis, a transposed operand, y in the place of x, one factor
+more) and run the list again. A repair that makes the gradient right, at two points and for two
+cotangents, *is* the explanation. `explanations` tries them in order, specific ones first.
+"""
+
+import numpy as np
+
+from minigrad.core import TensorNode, undo_broadcasting, wengert_list
+from minigrad.ops import Add, Cos, Divide, MatMul, Max, Mean, Multiply, Negate, Sin, Subtract, Sum
+
+UNKNOWN = "No usual mistake fits. Work out this one entry by hand, and compare."
+
+
+def diagnose(trial, i, rng):
+    """The name of the mistake in the gradient of input i, or None, and a sentence about it."""
+    trials = [trial]
+    try:
+        other = trial.nearby(rng)
+        trials += [other] * bool(np.all(np.isfinite(other.slopes[i])))
+    except Exception:  # that point was outside the domain
+        pass
+    for tries in zip(*(explanations(t, i) for t in trials), strict=False):
+        name, sentence, _ = tries[0]
+        same = all(other[:2] == (name, sentence) for other in tries)
+        if same and all(_holds(t, i, test) for t, (_, _, test) in zip(trials, tries, strict=True)):
+            return name, f"Likely cause: {sentence}."
+    return None, UNKNOWN
+
+
+def _holds(trial, i, test):
+    try:
+        found = test()
+    except (ValueError, IndexError, TypeError, AttributeError):  # a repair that shapes forbid
+        return False
+    return found if isinstance(found, bool) else trial.agrees(i, found)
+
+
+def broadcasts(shape, larger):
+    """Whether an array of this shape can be repeated until it has the larger one."""
+    try:
+        return shape != larger and np.broadcast_shapes(shape, larger) == larger
+    except ValueError:
+        return False
+
+
+def explanations(t, i):
+    """Yields (name, sentence, test). A test returns a repaired gradient, or True or False."""
+    g, x, slopes = t.got[i], np.asarray(t.xs[i]), t.slopes[i]
+    twice = lambda: t.gradients(t.xs, [2.0 * w for w in t.gs])[i]
+    yield (
+        "nan",
+        "there is a NaN or an infinity. Look for a division by zero, 0/0, log 0",
+        lambda: not np.all(np.isfinite(g)),
+    )
+    yield "zero-everywhere", "it is zero everywhere: this input is forgotten", lambda: not np.any(g)
+    yield (
+        "ignores-the-incoming-gradient",
+        "it stays the same when the incoming gradient is doubled. The chain rule: incoming "
+        "gradient times local derivative",
+        lambda: np.array_equal(twice(), g),
+    )
+    for j in t.floats:
+        if j != i and not t.agrees(j, t.got[j]):
+            sentence = f"wrong order: what is returned for input {j} is the gradient of input {i}"
+            yield "wrong-order", sentence, lambda j=j: t.got[j]
+    yield "sign", "the sign is wrong: times -1 it is right", lambda: -g
+    if broadcasts(x.shape, g.shape):
+        yield (
+            "missing-sum",
+            "the input was repeated along an axis, so its gradient is the sum over that axis",
+            lambda: undo_broadcasting(g, x.shape),
+        )
+    yield "transposed", "it is the transpose of the right one", lambda: np.swapaxes(g, -1, -2)
+    if g.shape != x.shape:
+        sentence = f"the numbers are right. Reshape them to {x.shape}"
+        yield "reshape", sentence, lambda: np.reshape(g, x.shape)
+    else:
+        factor = np.sum(g * slopes) / np.sum(slopes * slopes)
+        sentence = f"a constant factor: it is {factor:.4g} times the right one"
+        yield "constant-factor", sentence, lambda: g / factor
+    yield (
+        "not-linear",
+        "a gradient doubles with the incoming gradient: each term holds it once",
+        lambda: not np.allclose(2.0 * g, twice()),
+    )
+    if t.is_op:
+        yield from _changed_lists(t, i)
+    ones = type(t)(t.function, t.constants, t.xs, None, ones=True)
+    yield (
+        "only-right-for-ones",
+        "it is right only where the incoming gradient is all ones. Ask of one entry of the "
+        "incoming gradient at a time: which entries of the input does it reach",
+        lambda: ones.agrees(i, ones.got[i]),
+    )
+    wrong = ~t.close(g, slopes) if g.shape == x.shape else np.ones(x.shape, bool)
+    for name, where in (("negative", x < 0), ("positive", x > 0)):
+        sentence = f"it is wrong only where the input is {name}"
+        excused = bool(np.all(where[wrong]) and not np.all(where))
+        yield f"wrong-where-{name}", sentence, lambda excused=excused: excused
+
+
+def _changed_lists(t, i):
+    """Explanations that change one op in the Wengert list of the backward."""
+    recording = _record(t, i)
+    if recording is None:
+        return
+    result, named, records, steps, describe = recording
+    values = {name: np.asarray(value) for name, value in named}
+
+    def replay(changed, make):
+        """The gradient, if the record `changed` gave make(*its inputs) instead."""
+        made = {}
+        for record in records:
+            inputs = [made.get(id(a), getattr(a, "value", a)) for a in record.inputs]
+            forward = make if record is changed else record.op.forward
+            context = () if record is changed else ({},)
+            constants = {} if record is changed else record.constants
+            outputs = forward(*context, *inputs, **constants)
+            outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+            made |= {id(node): y for node, y in zip(record.outputs, outputs, strict=True)}
+        return t.settled(i, made[id(result)], np.shape(t.ys[0]))
+
+    for change in CHANGES:
+        for record in reversed(steps):
+            operands = [(describe(a), np.asarray(getattr(a, "value", a))) for a in record.inputs]
+            here = describe(record.outputs[0])
+            for name, sentence, make in change(record, operands, values, describe):
+                make_it = lambda record=record, make=make: replay(record, make)
+                yield name, f"in {here}, {sentence}, and it is right", make_it
+
+
+def _record(t, i):
+    """Run backward on nodes: the gradient of input i, the named values, the list, and its names."""
+    nodes = [TensorNode(x) if k in t.floats else x for k, x in enumerate(t.xs)]
+    seeds, context = [TensorNode(g) for g in t.gs], {}
+    try:
+        y = t.function.forward(context, *nodes, **t.constants)
+        before = wengert_list(*[n for n in (y, *context.values()) if isinstance(n, TensorNode)])
+        shares = t.function.backward(context, *seeds)
+        # 1 * gradient: an op to change, even where the backward has none of its own
+        result = 1.0 * (shares if isinstance(shares, tuple) else (shares,))[i]
+        records = wengert_list(result)
+    except Exception:  # not written with functions that nodes know
+        return None
+    outputs = y if isinstance(y, tuple) else (y,)
+    named = [(f"context[{key!r}]", value) for key, value in context.items()]
+    named = [(n, v) for n, v in named if isinstance(v, TensorNode | np.ndarray)]
+    named += [(f"the output{k or ''}", y) for k, y in enumerate(outputs)]
+    named += [(f"input {k}", nodes[k]) for k in t.floats]
+    named += [("the incoming gradient", seed) for seed in seeds]
+    names = {id(value): name for name, value in reversed(named)}
+
+    def describe(value):
+        source = getattr(value, "source", None)
+        if id(value) in names or source is None:
+            return names.get(id(value)) or (f"{value:.4g}" if np.ndim(value) == 0 else "an array")
+        if value is result:
+            return describe(source.inputs[1])
+        return f"{source.op.__name__.lower()}({', '.join(map(describe, source.inputs))})"
+
+    known = {record.number for record in before}
+    steps = [record for record in records if record.number not in known]
+    plain = [(name, getattr(value, "value", value)) for name, value in named]
+    return result, plain, records, steps, describe
+
+
+# Each change: (record, its operands as (name, value), named values) -> (name, sentence, new op).
+
+
+def _transpose(record, operands, values, describe):
+    if record.op is MatMul:
+        (left, a), (right, b) = operands
+        turn = lambda x: np.swapaxes(x, -1, -2)
+        yield "transposed-operand", f"transpose {right}", lambda a, b: a @ turn(b)
+        yield "transposed-operand", f"transpose {left}", lambda a, b: turn(a) @ b
+
+
+def _other_axis(record, operands, values, describe):
+    if record.op in (Sum, Mean, Max):
+        for axis in (None, *range(operands[0][1].ndim)):
+            constants = record.constants | {"axis": axis}
+            make = lambda x, constants=constants: record.op.forward({}, x, **constants)
+            yield "wrong-axis", f"use axis {axis}", make
+
+
+def _other_operand(record, operands, values, describe):
+    for slot, (old, value) in enumerate(operands):
+        for new, other in values.items():
+            if new != old and other.shape == value.shape and not np.array_equal(other, value):
+                name = "wrong-operand"
+                output = values["the output"]
+                if output.shape == value.shape and np.array_equal(value, output):
+                    name = "output-for-input"
+                elif output is other or np.array_equal(other, output):
+                    name = "input-for-output"
+                make = lambda *a, n=new, s=slot: record.op.forward(
+                    {}, *a[:s], values[n], *a[s + 1 :], **record.constants
+                )
+                yield name, f"put {new} in the place of {old}", make
+
+
+def _sum_more(record, operands, values, describe):
+    shape = np.shape(record.outputs[0].value)
+    for axis in range(len(shape)):
+        apply = lambda inputs: record.op.forward({}, *inputs, **record.constants)
+        make = lambda *a, axis=axis: np.sum(apply(a), axis=axis, keepdims=True)
+        yield "missing-sum", f"sum over axis {axis} (with keepdims=True)", make
+
+
+def _product_in_a_sum(record, operands, values, describe):
+    inside = lambda a: getattr(a, "source", None) and a.source.op is Sum
+    if record.op is Multiply and any(map(inside, record.inputs)):
+        slot = 0 if inside(record.inputs[0]) else 1
+        summed = record.inputs[slot].source
+        make = lambda *ab: summed.op.forward(
+            {}, summed.inputs[0].value * ab[1 - slot], **summed.constants
+        )
+        yield "index-swap", f"{operands[1 - slot][0]} belongs inside the sum, under its index", make
+    if record.op is Sum and getattr(record.inputs[0], "source", None):
+        product = record.inputs[0].source
+        if product.op is Multiply:
+            for slot in (0, 1):
+                a, b = [getattr(x, "value", x) for x in product.inputs][:: 1 - 2 * slot]
+                make = lambda _, a=a, b=b: record.op.forward({}, a, **record.constants) * b
+                name = describe(product.inputs[1 - slot])
+                yield "index-swap", f"{name} belongs outside the sum", make
+
+
+def _factor(record, operands, values, describe):
+    whole = record is not None and record.op is Multiply and operands[0][0] == "1"
+    apply = lambda inputs: record.op.forward({}, *inputs, **record.constants)
+    for name, p in values.items():
+        for text, q in (
+            (name, p),
+            (f"(1 - {name})", 1 - p),
+            (f"(1 + {name})", 1 + p),
+            (f"(1 - {name}²)", 1 - p * p),
+        ):
+            yield "missing-factor", f"multiply by {text}", lambda *a, q=q: apply(a) * q
+            yield "missing-factor", f"divide by {text}", lambda *a, q=q: apply(a) / q
+        yield "missing-factor", f"multiply by {name}²", lambda *a, q=p: apply(a) * q**2
+        yield "missing-factor", f"divide by {name}²", lambda *a, q=p: apply(a) / q**2
+        for axis in range(p.ndim if whole else 0):
+            s = np.sum(p, axis=axis, keepdims=True)
+            yield (
+                "missing-factor",
+                f"divide by the sum of {name} over axis {axis}",
+                lambda *a, s=s: apply(a) / s,
+            )
+    if record.op in (Multiply, Divide) and not whole:
+        yield "extra-factor", f"leave out {operands[1][0]}", lambda a, b: a + 0 * b
+    if record.op is Multiply and not whole:
+        yield "extra-factor", f"leave out {operands[0][0]}", lambda a, b: b + 0 * a
+
+
+def _term(record, operands, values, describe):
+    if record.op is Add:
+        yield "sign-of-a-term", f"subtract {operands[1][0]}", lambda a, b: a - b
+        yield "sign-of-a-term", f"subtract {operands[0][0]}", lambda a, b: b - a
+    if record.op is Subtract:
+        yield "sign-of-a-term", f"add {operands[1][0]}", lambda a, b: a + b
+    if record.op is Negate:
+        yield "sign-of-a-term", "leave out the minus", lambda a: a
+    if record.op in (Sin, Cos):
+        other = {Sin: Cos, Cos: Sin}[record.op]
+        yield "wrong-function", f"use {other.__name__.lower()}", lambda a: other.forward({}, a)
+
+
+CHANGES = [_term, _transpose, _other_axis, _sum_more, _product_in_a_sum, _factor, _other_operand]
