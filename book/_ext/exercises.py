@@ -182,6 +182,7 @@ def on_source_read(app, docname, source):
 
 
 def setup(app):
+    app.add_css_file("exercises.css")
     app.add_config_value("exercises_book", None, "env")  # None: the book beside the package
     app.connect("source-read", on_source_read, priority=100)
     app.connect("doctree-read", fold_solutions)
