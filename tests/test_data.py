@@ -118,6 +118,17 @@ def test_evaluate_counts_by_hand_and_knows_regression():
     )
 
 
+def test_evaluate_records_nothing():
+    recorded = []
+
+    def spy(scores, labels):
+        recorded.append(scores.source)
+        return mg.cross_entropy(scores, labels)
+
+    evaluate(MLP([2, 4, 2], rng=0), spy, *moons(10))
+    assert recorded == [None]
+
+
 def test_spread_over_seeds():
     spread = over_seeds(lambda seed: [2.0, 4.0, 9.0][seed], range(3))
     mean, sd, values = spread
