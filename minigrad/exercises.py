@@ -433,7 +433,7 @@ class Report:
     def _repr_html_(self):
         # The word carries the outcome; the colour of the edge (Okabe-Ito) only repeats it.
         edge = {"right": "#009E73", "wrong": "#D55E00"}.get(self.outcome, "#0072B2")
-        lines = "<br>".join(map(html.escape, self.lines))
+        lines = html.escape("\n".join(self.lines)).replace("\n", "<br>")
         text = f"<strong>{self.outcome.capitalize()}.</strong> {lines}"
         text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
         style = f"border-left: 0.3em solid {edge}; padding: 0.3em 0.9em"
