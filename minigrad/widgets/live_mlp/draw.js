@@ -146,7 +146,7 @@ export function drawNetwork(canvas, { widths, strengths, quiet, selected, labels
   const { pen, width, height } = prepare(canvas);
   const [left, right, top] = [34, 34, 26];
   const columns = widths.map((count, k) => {
-    const gap = Math.min(30, (height - top - 6) / count);
+    const gap = Math.min(36, (height - top - 6) / count);
     const middle = top + (height - top - 6) / 2;
     return {
       x: left + ((width - left - right) * k) / (widths.length - 1),

@@ -275,7 +275,6 @@ function render({ model, el }) {
     else {
       // The rate and the batch size may change while a run goes on.
       Object.assign(run.settings, { rate: state.rate, batch: state.batch });
-      run.queue.length = 0;
       draw();
     }
   }
@@ -295,6 +294,7 @@ function render({ model, el }) {
     parts.batch.value = state.batch;
     parts.seed.value = state.seed;
     parts.speed.value = state.speed;
+    parts.unit.value = state.unit;
     parts.logits.checked = state.reluOnLogits;
     parts.table.checked = state.table;
     edges.forEach((radio) => (radio.checked = radio.value === state.edges));
@@ -511,7 +511,7 @@ function render({ model, el }) {
       const names = into.map((_, i) => (layer === 0 ? ["x₁", "x₂"][i] : String(i + 1)));
       drawBars(parts.incoming, { values: into, names, palette: colours });
     }
-    parts.incoming.setAttribute("aria-label", `Incoming weights: ${into.length <= 10 ? into.map(brief).join(", ") : `${into.length} numbers from ${brief(Math.min(...into))} to ${brief(Math.max(...into))}`}.`);
+    parts.incoming.setAttribute("aria-label", `Incoming weights: ${into.length <= 10 ? into.map((w) => brief(w)).join(", ") : `${into.length} numbers from ${brief(Math.min(...into))} to ${brief(Math.max(...into))}`}.`);
     if (toy) {
       const [fine, coarse] = [28, 7];
       const field = unitGradient(run.net, layer, unit, tensor([fine * fine, 2], planePoints(fine))).activation;
