@@ -95,6 +95,7 @@ class Dual:
     max = lambda self, axis=None, keepdims=False: np.max(self, axis=axis, keepdims=keepdims)
     reshape = lambda self, *shape: np.reshape(self, shape[0] if len(shape) == 1 else shape)
     transpose = lambda self, *axes: np.transpose(self, axes or None)
+    astype = lambda self, dtype: Dual(self.primal.astype(dtype), self.tangent.astype(dtype))
 
 
 def _primal(x):

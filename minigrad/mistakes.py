@@ -204,9 +204,8 @@ def _other_operand(record, operands, values, describe):
 
 
 def _sum_more(record, operands, values, describe):
-    shape = np.shape(record.outputs[0].value)
-    for axis in range(len(shape)):
-        apply = lambda inputs: record.op.forward({}, *inputs, **record.constants)
+    apply = lambda inputs: record.op.forward({}, *inputs, **record.constants)
+    for axis in range(record.outputs[0].ndim):
         make = lambda *a, axis=axis: np.sum(apply(a), axis=axis, keepdims=True)
         yield "missing-sum", f"sum over axis {axis} (with keepdims=True)", make
 

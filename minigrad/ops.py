@@ -403,7 +403,8 @@ class Transpose(Op):
 
     @staticmethod
     def forward(context, x, axes=None):
-        context["axes"] = axes if axes is None else tuple(int(axis) for axis in np.argsort(axes))
+        counted = axes if axes is None else [axis % np.ndim(x) for axis in axes]
+        context["axes"] = axes if axes is None else tuple(int(a) for a in np.argsort(counted))
         return np.transpose(x, axes)
 
     @staticmethod

@@ -1,0 +1,187 @@
+"""Every op, at every broadcasting shape and dtype, against three libraries that others wrote."""
+
+import importlib
+import pkgutil
+
+import autograd
+import autograd.numpy as anp
+import numpy as np
+import pytest
+import sympy
+from ops_table import CASES, MASK, SHAPES, TABLE, label
+
+import minigrad as mg
+
+each_case = pytest.mark.parametrize("row, shapes, constants", CASES, ids=label)
+
+
+def adjoints(row, inputs, constants, cotangent):
+    """The value, and the adjoints of the inputs that have one."""
+    nodes = [x if d is MASK else mg.TensorNode(x) for d, x in zip(row.domains, inputs, strict=True)]
+    y = row.op.do_forward(*nodes, **constants)
+    y.backward(np.asarray(cotangent, y.dtype))
+    return y.value, [x.grad for x in nodes if isinstance(x, mg.TensorNode)]
+
+
+def problem(row, shapes, constants, rng, dtype=float):
+    """Inputs, and a cotangent of the shape of the output."""
+    inputs = row.inputs(shapes, rng, dtype)
+    shape = np.shape(row.op.do_forward(*inputs, **constants).value)
+    return inputs, np.asarray(rng.standard_normal(shape))
+
+
+def all_ops():
+    """Every op that any module of the package defines, however deep its class lies."""
+    for module in pkgutil.iter_modules(mg.__path__):
+        importlib.import_module(f"minigrad.{module.name}")
+    found, waiting = set(), [mg.Op]
+    while waiting:
+        below = waiting.pop().__subclasses__()
+        found.update(op for op in below if op.__module__.startswith("minigrad."))
+        waiting.extend(below)
+    return found
+
+
+def test_every_op_is_in_the_table():
+    missing = {op.__name__ for op in all_ops()} - {row.name for row in TABLE}
+    assert not missing, f"add rows to tests/ops_table.py for {sorted(missing)}"
+    assert len({row.op for row in TABLE}) == len(TABLE)
+
+
+def test_every_pair_of_broadcasting_shapes_is_tried():
+    pairs = {(left, right) for left in SHAPES for right in SHAPES}
+    for op in (mg.Add, mg.Subtract, mg.Multiply, mg.Divide, mg.Power, mg.Maximum):
+        (row,) = [row for row in TABLE if row.op is op]
+        assert {shapes for shapes, _ in row.cases} >= pairs
+
+
+@each_case
+def test_value_and_gradients_are_those_of_hips_autograd(row, shapes, constants, rng):
+    inputs, cotangent = problem(row, shapes, constants, rng)
+    floats = [i for i, domain in enumerate(row.domains) if domain is not MASK]
+
+    def weighed(*arrays):
+        return anp.sum(cotangent * row.autograd(anp, *arrays, **constants))
+
+    value, found = adjoints(row, inputs, constants, cotangent)
+    np.testing.assert_allclose(
+        value, row.autograd(np, *inputs, **constants), rtol=1e-12, atol=1e-14
+    )
+    expected = autograd.grad(weighed, floats)(*inputs)
+    for x, got, right in zip([inputs[i] for i in floats], found, expected, strict=True):
+        assert np.shape(got) == x.shape
+        np.testing.assert_allclose(got, right, rtol=1e-10, atol=1e-12)
+
+
+def smallest_cases():
+    """Two cases of each op for sympy, which is slow: the first and the last of rank 2 at most."""
+    for row in TABLE:
+        flat = [case for case in row.cases if all(len(shape) <= 2 for shape in case[0])]
+        yield (row, *flat[0])
+        if flat[-1] is not flat[0]:
+            yield (row, *flat[-1])
+
+
+@pytest.mark.parametrize("row, shapes, constants", list(smallest_cases()), ids=label)
+def test_gradients_are_the_derivatives_that_sympy_finds(row, shapes, constants, rng):
+    inputs, cotangent = problem(row, shapes, constants, rng)
+    symbols, values = [], {}
+    for i, (domain, x) in enumerate(zip(row.domains, inputs, strict=True)):
+        names = np.empty(x.shape, object)
+        for k in np.ndindex(x.shape):
+            names[k] = sympy.Symbol(f"x{i}_{'_'.join(map(str, k))}", real=True)
+            values[names[k]] = float(x[k])
+        symbols.append(x if domain is MASK else names)
+    weighed = np.sum(cotangent * row.sympy(*symbols, **constants))
+    _, found = adjoints(row, inputs, constants, cotangent)
+    variables = [x for domain, x in zip(row.domains, symbols, strict=True) if domain is not MASK]
+    for names, got in zip(variables, found, strict=True):
+        for k in np.ndindex(names.shape):
+            right = float(sympy.diff(weighed, names[k]).subs(values).doit().evalf())
+            assert np.asarray(got)[k] == pytest.approx(right, rel=1e-9, abs=1e-12)
+
+
+@each_case
+def test_gradients_are_those_of_pytorch(row, shapes, constants, rng):
+    torch = pytest.importorskip("torch", reason="PyTorch is an optional witness")
+    inputs, cotangent = problem(row, shapes, constants, rng)
+    tensors = [torch.tensor(x, requires_grad=x.dtype.kind == "f") for x in inputs]
+    y = row.torch(torch, *tensors, **constants)
+    (y * torch.tensor(cotangent)).sum().backward()
+    value, found = adjoints(row, inputs, constants, cotangent)
+    np.testing.assert_allclose(value, y.detach().numpy(), rtol=1e-12, atol=1e-14)
+    expected = [x.grad.numpy() for x in tensors if x.requires_grad]
+    for got, right in zip(found, expected, strict=True):
+        np.testing.assert_allclose(got, right, rtol=1e-10, atol=1e-12)
+
+
+@each_case
+def test_gradcheck_agrees_to_second_order(row, shapes, constants, rng):
+    report = mg.gradcheck(row.op, *row.inputs(shapes, rng), **constants)
+    assert report, report
+    assert report.second_order is True, report
+
+
+@each_case
+def test_float32_stays_float32(row, shapes, constants, rng):
+    if row.name == "Cast":
+        constants = {"dtype": np.dtype(np.float32)}
+    inputs, cotangent = problem(row, shapes, constants, rng)
+    exact, exact_gradients = adjoints(row, inputs, constants, cotangent)
+    small = [x if x.dtype.kind == "b" else x.astype(np.float32) for x in inputs]
+    value, found = adjoints(row, small, constants, cotangent)
+    assert value.dtype == np.float32
+    np.testing.assert_allclose(value, exact, rtol=2e-5, atol=2e-6)
+    for got, right in zip(found, exact_gradients, strict=True):
+        assert got.dtype == np.float32
+        np.testing.assert_allclose(got, right, rtol=1e-4, atol=1e-5)
+
+
+@each_case
+def test_float32_meets_python_numbers_and_float64_scalars(row, shapes, constants, rng):
+    """A Python number, or one np.float64, must not widen everything downstream."""
+    if row.name == "Cast":
+        constants = {"dtype": np.dtype(np.float32)}
+    inputs = row.inputs(shapes, rng, np.float32)
+    nodes = [x if x.dtype.kind == "b" else mg.TensorNode(x) for x in inputs]
+    y = 2.0 * row.op.do_forward(*nodes, **constants) + np.float64(1.5)
+    assert y.dtype == np.float32
+    y.backward()
+    assert all(x.grad.dtype == np.float32 for x in nodes if isinstance(x, mg.TensorNode))
+
+
+@each_case
+def test_forward_mode_agrees_with_reverse_mode(row, shapes, constants, rng):
+    """⟨w, J v⟩ = ⟨Jᵀ w, v⟩ for random w and v; J v from dual numbers, Jᵀ w from the list."""
+    inputs, w = problem(row, shapes, constants, rng)
+    floats = [i for i, domain in enumerate(row.domains) if domain is not MASK]
+
+    def f(*arrays):
+        whole = list(inputs)
+        for i, array in zip(floats, arrays, strict=True):
+            whole[i] = array
+        return row.op.do_forward(*whole, **constants)
+
+    points = [inputs[i] for i in floats]
+    vs = [rng.standard_normal(x.shape) for x in points]
+    _, tangent = mg.jvp(f, tuple(points), tuple(vs))
+    tangent = getattr(tangent, "value", tangent)
+    assert np.shape(tangent) == w.shape
+    _, found = adjoints(row, inputs, constants, w)
+    backward = sum(np.sum(g * v) for g, v in zip(found, vs, strict=True))
+    assert np.sum(w * tangent) == pytest.approx(backward, rel=1e-10, abs=1e-12)
+
+
+def test_the_table_would_notice_a_wrong_op(rng):
+    """The comparison itself can fail: a product whose gradients are swapped does not pass."""
+
+    class Swapped(mg.Multiply):
+        @staticmethod
+        def backward(context, gz):
+            return gz * context["x"], gz * context["y"]
+
+    x, y = rng.standard_normal((2, 4, 3))
+    nodes = mg.TensorNode(x), mg.TensorNode(y)
+    Swapped.do_forward(*nodes).backward()
+    assert not np.allclose(nodes[0].grad, y)
+    assert not mg.gradcheck(Swapped, x, y)
