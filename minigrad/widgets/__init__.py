@@ -10,7 +10,9 @@ _HOME = {"TracePlayer": "page", "LiveMLP": "page", "Trainer": "trainer"}
 
 def __getattr__(name):
     if name not in _HOME:
-        raise AttributeError(f"minigrad.widgets has no {name!r}. It has: {', '.join(sorted(_HOME))}.")
+        raise AttributeError(
+            f"minigrad.widgets has no {name!r}. It has: {', '.join(sorted(_HOME))}."
+        )
     return getattr(import_module(f"minigrad.widgets.{_HOME[name]}"), name)
 
 

@@ -470,11 +470,18 @@ export const OPS = {
     [(a, b) => b, (a) => a],
     rule("×", "{a} × {b}", ["{da} × {b}", "+ {a} × {db}"], ["{gy} × {b}", "{gy} × {a}"]),
   ),
-  divide: elementwise(
-    (a, b) => a / b,
-    [(a, b) => 1 / b, (a, b) => -(a / b) / b],
-    rule("÷", "{a} / {b}", ["{da} / {b}", "− {a} × {db} / {b}<2>"], ["{gy} / {b}", "−{gy} × {a} / {b}<2>"]),
-  ),
+  divide: {
+    ...elementwise(
+      (a, b) => a / b,
+      [(a, b) => 1 / b, (a, b) => -(a / b) / b],
+      rule("÷", "{a} / {b}", ["{da} / {b}", "− {a} × {db} / {b}<2>"], ["{gy} / {b}", "−{gy} × {a} / {b}<2>"]),
+    ),
+    // Over one denominator: two infinite terms would make a NaN.
+    jvp: ([ta, tb], [, b], y) => {
+      const top = tb === null ? ta : map2((t, u) => t - u, ta ?? 0, times(y, tb));
+      return map2((t, d) => t / d, expand(top, shapeOf(y)), b);
+    },
+  },
   power: elementwise(
     power,
     [(a, b) => (b === 0 ? 0 : b * power(a, b - 1)), (a, b) => power(a, b) * (a === 0 ? 0 : Math.log(a))],
@@ -509,11 +516,14 @@ export const OPS = {
   ),
   sqrt: elementwise(Math.sqrt, [(a, y) => 0.5 / y], rule("√", "√{a}", ["{da} / (2 × {y})"], ["{gy} / (2 × {y})"])),
   abs: elementwise(Math.abs, [Math.sign], rule("|·|", "|{a}|", ["{pa} × {da}"], ["{gy} × {pa}"], ["sign {a}"])),
-  relu: elementwise(
-    (a) => (a > 0 ? a : 0),
-    [(a) => (a > 0 ? 1 : 0)],
-    rule("relu", "relu({a})", ["{pa} × {da}"], ["{gy} × {pa}"], ["[{a} > 0]"]),
-  ),
+  relu: {
+    ...elementwise(
+      (a) => Math.max(a, 0),
+      [(a) => (a > 0 ? 1 : 0)],
+      rule("relu", "relu({a})", ["{pa} × {da}"], ["{gy} × {pa}"], ["[{a} > 0]"]),
+    ),
+    jvp: ([t], [a]) => map1((x, tangent) => (x > 0 ? tangent : 0), a, t),
+  },
 
   where: {
     arity: 3,

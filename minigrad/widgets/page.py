@@ -16,7 +16,9 @@ import traitlets
 
 HERE = Path(__file__).parent
 
-_IMPORT = re.compile(r'^import (?:\* as (?P<whole>\w+)|\{(?P<names>[^}]*)\}) from "(?P<path>\.[^"]+)";$', re.M)
+_IMPORT = re.compile(
+    r'^import (?:\* as (?P<whole>\w+)|\{(?P<names>[^}]*)\}) from "(?P<path>\.[^"]+)";$', re.M
+)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const) (\w+))", re.M)
 
 
@@ -81,10 +83,20 @@ class TracePlayer(PageWidget, folder="trace_player"):
     mode = traitlets.Enum(["forward", "reverse", "both"], "both").tag(sync=True)
     step = traitlets.Int(-1).tag(sync=True)
 
-    def __init__(self, expression="ln(x1) + x1*x2 - sin(x2)", at=(2, 5), mode="both", seed=(1, 0), step=-1, **options):
+    def __init__(
+        self,
+        expression="ln(x1) + x1*x2 - sin(x2)",
+        at=(2, 5),
+        mode="both",
+        seed=(1, 0),
+        step=-1,
+        **options,
+    ):
         for name, numbers in {"at": at, "seed": seed}.items():
             if len(numbers) > 4:
-                raise ValueError(f"{name} has {len(numbers)} numbers, but there are at most four inputs, x1 to x4.")
+                raise ValueError(
+                    f"{name} has {len(numbers)} numbers, but there are at most four inputs, x1 to x4."
+                )
         at, seed = [float(x) for x in at], [float(x) for x in seed]
         super().__init__(expression=expression, at=at, mode=mode, seed=seed, step=step, **options)
 

@@ -445,7 +445,7 @@ export default {
       const presets = list.inputs.map((_, i) => [`e${i + 1}`, unit(i)]);
       const label = h("span", { class: "mg-caption" }, "Seed direction");
       const buttons = presets.map(([text, seed], i) =>
-        button({ label: `seed direction e${i + 1}`, text: h("span", { class: "mg-math", html: `<i>e</i><sub>${text[1]}</sub>` }), onClick: () => setSeed(seed), "data-seed": seed.join() }),
+        button({ label: `seed direction e${i + 1}`, text: h("span", { class: "mg-math", html: `<i>e</i><sub>${text[1]}</sub>` }), onClick: () => setSeed(seed), "aria-label": `seed direction ${text}`, "data-seed": seed.join() }),
       );
       if (n === 2) {
         const angle = slider({ label: "∠", name: "angle of the seed direction", unit: " degrees", min: 0, max: 355, step: 5, value: degrees(), onInput: (x) => turn((x * Math.PI) / 180) });

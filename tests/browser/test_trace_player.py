@@ -1,0 +1,267 @@
+"""The trace player in headless Chromium: numbers, mouse, keyboard, typing mistakes, themes, phone, reduced motion."""
+
+import re
+from urllib.parse import quote
+
+import pytest
+
+from minigrad.widgets.page import TracePlayer
+
+DEMO = "trace_player/demo.html"
+
+VALUES = ["2", "5", "0.693147", "10", "−0.958924", "10.693147", "11.652071"]
+TANGENTS = {(1, 0): ["1", "0", "0.5", "5", "0", "5.5", "5.5"], (0, 1): ["0", "1", "0", "2", "0.283662", "2", "1.716338"]}  # fmt: skip
+ADJOINTS = ["5 + 0.5 = 5.5", "−0.283662 + 2 = 1.716338", "1", "1", "−1", "1", "1"]
+
+
+def column(page, key):
+    cells = page.locator(f".mg-trace .mg-mode-both tbody td.mg-{key}").all_inner_texts()
+    return [re.sub(r"\s+", " ", cell).strip() for cell in cells]
+
+
+def working(page):
+    return re.sub(r"\s+", " ", page.locator(".mg-working").inner_text())
+
+
+def where(page):
+    return int(page.locator(".mg-where").inner_text().split()[0])
+
+
+@pytest.fixture
+def demo(open_page, package_site):
+    def open_demo(fragment="", query="", **options):
+        page = open_page(f"{package_site}/{DEMO}{query}{fragment}", **{"width": 1000, **options})
+        page.locator(".mg-working").wait_for()
+        return page
+
+    return open_demo
+
+
+def test_the_table_reads_as_in_the_survey(demo):
+    page = demo()
+    assert (
+        page.get_by_role("textbox", name="f(x1, x2) =").input_value() == "ln(x1) + x1*x2 - sin(x2)"
+    )
+    assert page.locator(".mg-mode-both tbody th").first.inner_text().replace("\n", "") == "v−1"
+    assert column(page, "primal") == VALUES
+    assert column(page, "tangent") == TANGENTS[1, 0]
+    assert column(page, "adjoint") == ADJOINTS
+    page.get_by_role("button", name="seed direction e2").click()
+    assert column(page, "tangent") == TANGENTS[0, 1]
+    assert column(page, "dual")[-1] == "11.652071 + 1.716338 ε"
+
+
+def test_the_adjoints_arrive_walking_the_list_backwards(demo):
+    page = demo()
+    page.get_by_role("button", name="First step").click()
+    assert column(page, "primal") == ["2", "5", "·", "·", "·", "·", "·"]
+    step = page.get_by_role("button", name="Step forward")
+    for _ in range(6):
+        step.click()
+    assert column(page, "adjoint") == ["·"] * 6 + ["1"]
+    expected = [
+        ["·", "·", "·", "·", "−1", "1", "1"],
+        ["·", "·", "1", "1", "−1", "1", "1"],
+        ["·", "−0.283662", "1", "1", "−1", "1", "1"],
+        ["5", "−0.283662 + 2 = 1.716338", "1", "1", "−1", "1", "1"],
+        ADJOINTS,
+    ]
+    for row in expected:
+        step.click()
+        assert column(page, "adjoint") == row
+    assert step.is_disabled()
+    assert "5 + 0.5 = 5.5" in working(page)
+    page.get_by_role("button", name="Step back").click()
+    assert column(page, "adjoint") == expected[3]
+
+
+def test_a_step_shows_its_rule_and_lights_its_edges(demo):
+    page = demo(
+        fragment="#trace=" + quote("ln(x1) + x1*x2 - sin(x2)") + "&trace.at=2,5&trace.step=2"
+    )
+    assert "v−1 × v0 = 2 × 5 = 10" in working(page)
+    assert "1 × 5 + 2 × 0 = 5" in working(page)
+    assert "(2 + 1 ε) × (5 + 0 ε) = 10 + 5 ε" in working(page)
+    assert page.locator(".mg-lit").count() == 2
+    assert page.locator(".mg-back").count() == 0
+    assert sorted(filter(None, page.locator(".mg-edge-label").all_text_contents())) == ["×2", "×5"]
+    page.get_by_role("button", name="Last step").click()
+    assert page.locator(".mg-lit.mg-back").count() == 1, "backwards, the edge is dashed and turned"
+
+
+def test_the_keyboard_does_everything(demo):
+    page = demo()
+    page.get_by_role("slider", name="Step of the trace").focus()
+    page.keyboard.press("Home")
+    assert where(page) == 0
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    assert where(page) == 2
+    page.keyboard.press("End")
+    assert where(page) == 11
+    page.get_by_role("slider", name="input x1", exact=True).focus()
+    page.keyboard.press("ArrowRight")
+    assert column(page, "primal")[0] == "2.05"
+    page.get_by_role("slider", name="angle of the seed direction", exact=True).focus()
+    page.keyboard.press("End")
+    assert column(page, "tangent")[:2] == ["0.996195", "−0.087156"]
+    for _ in range(40):  # from the expression on, the tab key reaches every control
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == "Reset":
+            break
+    page.keyboard.press("Enter")
+    assert column(page, "adjoint") == ADJOINTS
+
+
+def test_the_point_and_the_direction_are_dragged(demo):
+    page = demo()
+    box = page.locator(".mg-pad").bounding_box()
+    centre = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(*centre)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.75, centre[1], steps=4)
+    page.mouse.up()
+    assert column(page, "primal")[:2] == ["3", "5"]
+    page.mouse.move(box["x"] + box["width"] * 0.75 + 46 * box["width"] / 200, centre[1])
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.75, centre[1] - 60, steps=4)
+    page.mouse.up()
+    assert column(page, "tangent")[:2] == ["0", "1"]
+
+
+def test_a_typing_mistake_is_pointed_at_and_the_last_good_trace_stays(demo):
+    page = demo()
+    field = page.locator(".mg-expression")
+    field.fill("ln(x1) + sni(x2)")
+    assert 'Did you mean "sin"?' in page.get_by_role("alert").inner_text()
+    text, caret = page.locator(".mg-caret").inner_text().split("\n")
+    assert text[caret.index("^") :].startswith("sni(")
+    assert column(page, "primal") == VALUES
+    field.fill("x1*x2")
+    assert page.get_by_role("alert").inner_text() == ""
+    assert column(page, "primal") == ["2", "5", "10"]
+    field.fill("")
+    assert "Type an expression" in page.get_by_role("alert").inner_text()
+
+
+def test_a_link_brings_back_expression_point_direction_and_step(demo):
+    page = demo()
+    page.locator(".mg-expression").fill("a = exp(x1); a*x3 + a")
+    page.get_by_role("spinbutton", name="input x3, as a number").fill("-1.5")
+    page.get_by_role("slider", name="angle of the seed direction", exact=True).fill("45")
+    page.get_by_role("button", name="Step back").click()
+    page.wait_for_function("() => location.hash.includes('trace.step=6')")
+    shown = page.locator(".mg-mode-both").inner_text()
+    copied = page.evaluate("location.hash")
+    again = demo(fragment=copied)
+    assert again.locator(".mg-mode-both").inner_text() == shown
+    assert where(again) == 6
+
+
+def test_an_example_plays_and_pauses(demo):
+    page = demo(reduced_motion="reduce")
+    page.get_by_label("Examples").select_option(index=3)
+    assert column(page, "primal")[-1] == "8.298354"
+    assert column(page, "adjoint")[0] == "20.918728"
+    page.get_by_role("button", name="Play").click()
+    assert where(page) == 0
+    page.wait_for_function("() => document.querySelector('.mg-where').textContent.startsWith('1 ')")
+    page.get_by_role("button", name="Pause").click()
+    assert page.get_by_role("button", name="Play").count() == 1
+    moving = "() => getComputedStyle(document.querySelector('.mg-card')).transitionDuration"
+    assert page.evaluate(moving) == "0s", "with reduced motion nothing glides"
+
+
+def test_the_graph_as_a_table(demo):
+    page = demo()
+    page.get_by_role("switch", name="Show as table").check()
+    assert not page.locator(".mg-graph").is_visible()
+    rows = page.locator(".mg-edges tbody tr")
+    assert rows.count() == 8
+    assert rows.first.locator("td").all_inner_texts() == ["0.5", "0.5", "0.5"]
+    page.get_by_role("switch", name="Show as table").uncheck()
+    assert page.locator(".mg-graph").is_visible()
+
+
+def test_one_sentence_says_what_is_shown(demo):
+    page = demo()
+    summary = page.locator(".mg-summary[aria-live=polite]")
+    assert (
+        summary.inner_text()
+        == "Step 11 of 11: v1 sends its adjoint back; v−1 has the adjoint 5 + 0.5 = 5.5."
+    )
+    page.get_by_role("button", name="First step").click()
+    page.wait_for_function(
+        "() => document.querySelector('.mg-summary').textContent.includes('x1 = 2, x2 = 5')"
+    )
+
+
+@pytest.mark.parametrize("mode", ["both", "forward", "reverse"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1000, 390])
+def test_accessible_and_within_the_page(demo, axe, width, scheme, mode):
+    page = demo(query=f"?mode={mode}", width=width, scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert axe(page) == []
+    page.locator(".mg-expression").fill("2x1")
+    page.get_by_role("switch", name="Show as table").check()
+    assert axe(page) == []
+
+
+def test_the_theme_of_the_page_wins(demo):
+    background = "() => getComputedStyle(document.querySelector('.mg-trace')).backgroundColor"
+    assert demo(query="?theme=dark", scheme="light").evaluate(background) == "rgb(20, 24, 30)"
+    assert demo(query="?theme=light", scheme="dark").evaluate(background) == "rgb(255, 255, 255)"
+
+
+def test_four_inputs_and_numbers_that_are_none(demo):
+    page = demo()
+    field = page.locator(".mg-expression")
+    field.fill("x1*x2 + x3/x4")
+    assert page.locator(".mg-sliders .mg-slider").count() == 4
+    assert page.locator(".mg-seeds input").count() == 4
+    field.fill("ln(x1)")
+    page.get_by_role("spinbutton", name="input x1, as a number").fill("-1")
+    assert column(page, "primal") == ["−1", "NaN"]
+    page.get_by_role("spinbutton", name="input x1, as a number").fill("0")
+    assert column(page, "primal") == ["0", "−∞"]
+
+
+# As Jupyter and the built book have it: one text, no server behind it.
+
+HOST = """([code, styles, traits]) => {
+  const style = document.createElement('style');
+  style.textContent = styles;
+  document.head.append(style);
+  const model = {get: name => traits[name], set: (name, value) => (traits[name] = value), on() {}, off() {}, save_changes() {}};
+  window.traits = traits;
+  const address = URL.createObjectURL(new Blob([code], {type: 'text/javascript'}));
+  return import(address).then(module => {
+    for (const id of ['one', 'two']) {
+      const el = document.createElement('div');
+      document.body.append(el);
+      module.default.render({model, el});
+    }
+  });
+}"""
+
+
+def test_bundled_twice_on_one_page(open_page, package_site):
+    page = open_page(f"{package_site}/toolkit.css")
+    page.set_content("<html lang=en><title>two</title><body data-theme=light></body>")
+    widget = TracePlayer("x1*x2", at=(3, 4), mode="reverse")
+    traits = {name: getattr(widget, name) for name in ["expression", "at", "seed", "mode", "step"]}
+    page.evaluate(HOST, [widget._esm, widget._css, traits])
+    marks = page.locator(".mg-trace").evaluate_all("all => all.map(one => one.dataset.mgState)")
+    assert marks == ["trace", "trace-2"], "each has its own part of the address"
+    last = page.locator(".mg-trace").nth(1)
+    assert last.locator("td.mg-adjoint").all_inner_texts()[:2] == ["4", "3"]
+    last.get_by_role("button", name="First step").click()
+    page.wait_for_function("() => location.hash.includes('trace2.step=0')")
+    assert page.evaluate("traits.step") == 0
+
+
+def test_too_many_numbers_are_refused():
+    with pytest.raises(ValueError, match="at most four inputs"):
+        TracePlayer("x1", at=(1, 2, 3, 4, 5))
