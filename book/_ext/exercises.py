@@ -94,8 +94,6 @@ def page(made, level):
     ]
     if made.answer:
         parts.append(block("python", f"{made.cells['answer']}\n\n{made.check_line()}"))
-    if "prose" in made.cells:
-        parts.append(block("{div} exercise-prose", made.cells["prose"]))
     return "\n".join([*parts, solution(made, block)]) + "\n"
 
 
