@@ -1,6 +1,7 @@
 """Build the book as make does: warnings and failing cells are errors, and what ran is told.
 
-usage: build_book.py [OUTPUT_FOLDER]      default: the project's root, so that pages land in _build/html
+usage: build_book.py [OUTPUT_FOLDER]      default: the project's root, so that pages land in
+_build/html
 """
 
 import os
@@ -12,8 +13,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# What jupyter-book prints and nobody building the book needs: configuration dumps, the kernels' remark
-# about their local sockets, advice on opening files by hand.
+# What jupyter-book prints and nobody building the book needs: configuration dumps, the kernels'
+# remark about their local sockets, advice on opening files by hand.
 NOISE = re.compile(
     r"MdParserConfig\(|NbParserConfig\(|running over TCP without encryption|Using jupyter-cache at"
     r"|Using cached notebook|Cached executed notebook|file://|Or paste this line|You can look at"

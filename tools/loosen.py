@@ -21,5 +21,7 @@ if __name__ == "__main__":
     if sys.argv[1:] not in (["oldest"], ["newest"]):
         sys.exit(__doc__)
     text = oldest((ROOT / "requirements.txt").read_text()) if sys.argv[1] == "oldest" else ""
-    (ROOT / "requirements-lock.txt").write_text(f"# {sys.argv[1]} versions, by tools/loosen.py\n{text}")
+    (ROOT / "requirements-lock.txt").write_text(
+        f"# {sys.argv[1]} versions, by tools/loosen.py\n{text}"
+    )
     print(text or "no exact versions")

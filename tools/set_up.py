@@ -53,9 +53,9 @@ def explain_failure(tool, address, what):
         return f"{tool} could not install {what}; the reason stands above."
     return (
         f"No network: {tool} was to fetch {what}, and {host} does not answer.\n"
-        "Set-up needs a connection once; building and reading need none. Connect and run the same\n"
-        "command again: it goes on where it stopped. Behind a proxy set HTTPS_PROXY; with a mirror\n"
-        "of your own set PIP_INDEX_URL (Python packages) and npm_config_registry (front-end files)."
+        "Set-up needs a connection once; building and reading need none. Connect and run the\n"
+        "same command again: it goes on where it stopped. Behind a proxy set HTTPS_PROXY; with\n"
+        "a mirror of your own set PIP_INDEX_URL (Python) and npm_config_registry (front end)."
     )
 
 
@@ -94,7 +94,7 @@ def node_version(node):
 
 
 def find_npm():
-    """The command that starts npm: the machine's, or one from a Python package that carries Node."""
+    """The command that starts npm: the machine's, or that of a Python package with Node in it."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node and npm and node_version(node) >= OLDEST_NODE:
         return [npm]

@@ -1,10 +1,12 @@
 """Each chapter as a notebook to take away.
 
-The notebook beside the page is made from the chapter's source: exercises are written out (without their
-solutions), and the Markdown is put into words that any Jupyter shows, for directives and roles mean something
-to the book alone. Numbers that the page takes from its cells are taken from the same run.
+The notebook beside the page is made from the chapter's source: exercises are written out (without
+their solutions), and the Markdown is put into words that any Jupyter shows, for directives and
+roles mean something to the book alone. Numbers that the page takes from its cells are taken from
+the same run.
 """
 
+import json
 import re
 from pathlib import Path
 
@@ -133,25 +135,19 @@ def expand_macro(text, name, macro):
 
 
 def glued(path):
-    """What the cells of the executed chapter glued, {name: text}."""
+    """What the cells of the executed chapter glued, {name: text}; myst-nb leaves it in a file."""
     if not path.exists():
         return {}
-    numbers = {}
-    for cell in nbformat.read(path, as_version=4).cells:
-        for output in cell.get("outputs", []):
-            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
-            for kind, value in output.get("data", {}).items():
-                if name and kind.endswith("text/plain"):
-                    numbers[name] = value
-    return numbers
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return {name: output["data"].get("text/plain", name) for name, output in found.items()}
 
 
 def make_notebook(app, docname):
     """The chapter as an `nbformat` notebook."""
     source = Path(app.env.doc2path(docname)).read_text(encoding="utf-8")
     notebook = expand_notebook(jupytext.reads(source, fmt="md:myst"))
-    executed = Path(app.outdir).parent / "jupyter_execute" / f"{docname}.ipynb"
-    translator = Translator(app, docname, glued(executed))
+    numbers = Path(app.outdir).parent / "jupyter_execute" / f"{docname}.glue.json"
+    translator = Translator(app, docname, glued(numbers))
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = translator.markdown(cell.source)
@@ -163,11 +159,10 @@ def make_notebook(app, docname):
 
 def foreword(app):
     repository = app.config.html_theme_options.get("repository_url")
-    how = (
-        f"Install its package with `pip install git+{repository}`"
-        if repository
-        else "Keep it in the book's folder, or install the package from there with `pip install -e .`"
-    )
+    if repository:
+        how = f"Install its package with `pip install git+{repository}`"
+    else:
+        how = "Keep it in the book's folder, or install the package from there (`pip install -e .`)"
     return (
         f"*A chapter of {app.config.html_title}, as a notebook.* {how}, with the chapter's other "
         "needs (NumPy, Matplotlib, ipywidgets, scikit-learn)."

@@ -1,9 +1,9 @@
 """Run a chapter again when anything that it computes with has changed.
 
 jupyter-cache knows a notebook by its cells alone: after an edit in ``minigrad/`` it would publish
-yesterday's outputs. Here every chapter gets a cache folder of its own, named by the hash of what its
-cells import and check: the package, the chapter's exercises and the locked versions. When the hash
-changes, the chapter counts as outdated and its new, empty folder makes it run.
+yesterday's outputs. Here every chapter gets a cache folder of its own, named by the hash of what
+its cells import and check: the package, the chapter's exercises and the locked versions. When the
+hash changes, the chapter counts as outdated and its new, empty folder makes it run.
 """
 
 import hashlib
@@ -71,8 +71,8 @@ def merge_fingerprints(app, env, docnames, other):
 
 
 def forget_failed_build(app, exception):
-    """A build with warnings has failed. Forget what it read, or the next one would find nothing to do
-    and call the same broken pages a success."""
+    """A build with warnings has failed. Forget what it read, or the next one would find nothing
+    to do and call the same broken pages a success."""
     if exception or app._warncount:
         (Path(app.doctreedir) / "environment.pickle").unlink(missing_ok=True)
 

@@ -1,7 +1,8 @@
 """Everything that a page loads comes from this site, and what the theme leaves undone is mended.
 
-MathJax is copied out of its npm package; what the theme and its companions would load besides (Thebe,
-a second copy of all icons) is left out; each page tells search engines and link previews what it is.
+MathJax is copied out of its npm package; what the theme and its companions would load besides
+(Thebe, a second copy of all icons) is left out; each page tells search engines and link previews
+what it is.
 """
 
 import html
@@ -12,10 +13,12 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.errors import ConfigError
 
-# The parts of mathjax/es5 that a page can ask for: the component, its fonts, and TeX packages by name.
+# The parts of mathjax/es5 that a page can ask for: the component, its fonts, and TeX packages by
+# name.
 MATHJAX = ["tex-mml-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions"]
 
-# Scripts that would load for nothing. Thebe is even set up twice, which is a syntax error on each page.
+# Scripts that would load for nothing. Thebe is even set up twice, which is a syntax error on each
+# page.
 UNUSED = ("THEBE_JS_URL", "sphinx-thebe", "require.js", "embed-amd")
 
 # The theme's own markup, (what it writes, what it should have written).

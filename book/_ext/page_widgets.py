@@ -1,13 +1,14 @@
 """Widgets on a page that has no kernel.
 
-An executed chapter carries the state of every widget that it displayed. A widget whose behaviour is
-JavaScript (an anywidget) is alive from that state alone: it is handed to ``_static/widget_host.js``,
-a few dozen lines that stand where require.js and the whole Jupyter widget manager would. The book's own
-widgets are loaded as the modules that they are, from ``_static/widgets``, once for all pages.
+An executed chapter carries the state of every widget that it displayed. A widget whose behaviour
+is JavaScript (an anywidget) is alive from that state alone: it is handed to
+``_static/widget_host.js``, a few dozen lines that stand where require.js and the whole Jupyter
+widget manager would. The book's own widgets are loaded as the modules that they are, from
+``_static/widgets``, once for all pages.
 
-A widget whose behaviour is Python (a slider that calls a function) would be dead: a reader would move it and
-nothing would follow. Its place holds a recorded run instead: the settings as text, the output that belongs to
-them, and where to run it.
+A widget whose behaviour is Python (a slider that calls a function) would be dead: a reader would
+move it and nothing would follow. Its place holds a recorded run instead: the settings as text,
+the output that belongs to them, and where to run it.
 """
 
 import html
@@ -26,7 +27,7 @@ OWN = "minigrad.widgets."  # anywidgets of this package have their modules on th
 REFERENCE = "IPY_MODEL_"
 
 
-# ---- anywidgets: alive --------------------------------------------------------------------------------
+# ---- anywidgets: alive -------------------------------------------------------------------------
 
 
 def snake(name):
@@ -61,7 +62,7 @@ def script_json(value):
     return json.dumps(value, separators=(",", ":")).replace("</", "<\\/").replace("<!--", "<\\!--")
 
 
-# ---- ipywidgets: recorded -----------------------------------------------------------------------------
+# ---- ipywidgets: recorded ----------------------------------------------------------------------
 
 
 def walk(state, model_id):
@@ -75,7 +76,7 @@ def walk(state, model_id):
 
 
 def setting(model):
-    """(name, value) of a control as it stood when the run was recorded, or None for anything else."""
+    """(name, value) of a control when the run was recorded; None for anything else."""
     fields = model["state"]
     name = fields.get("description", "").strip().rstrip(":")
     if "_options_labels" in fields:
@@ -98,7 +99,7 @@ def setting(model):
 
 
 def shown(model, settings):
-    """What the reader saw of this model besides controls, as HTML: outputs, pictures, formatted text."""
+    """What a reader saw of this model besides controls, as HTML: outputs, pictures, text."""
     kind, fields = model.get("model_name", ""), model["state"]
     if kind == "OutputModel":
         return "".join(output(item, settings) for item in fields.get("outputs", []))
@@ -170,7 +171,7 @@ def recorded_run(state, model_id, run_links):
     return "".join(pieces)
 
 
-# ---- the page -----------------------------------------------------------------------------------------
+# ---- the page ----------------------------------------------------------------------------------
 
 
 def take_state(scripts):
@@ -212,7 +213,7 @@ def host_widgets(app, pagename, templatename, context, doctree):
 
 
 def copy_modules(app, exception):
-    """Publish the widgets' modules, styles and data: the package's own files, beside one another as there."""
+    """Publish the widgets' modules, styles and data, beside one another as in the package."""
     if exception or app.builder.format != "html":
         return
     source, target = (

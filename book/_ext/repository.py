@@ -1,8 +1,9 @@
 """Links to the repository, only where its address is known.
 
-A wrong address makes every launch button a dead link, so none is written into the configuration. The
-address comes, in this order, from BOOK_REPOSITORY_URL, from GitHub's own environment while a workflow runs, and from
-the git remote ``origin`` where that is on GitHub. Where there is none, the page has no launch buttons.
+A wrong address makes every launch button a dead link, so none is written into the configuration.
+The address comes, in this order, from BOOK_REPOSITORY_URL, from GitHub's own environment while a
+workflow runs, and from the git remote ``origin`` where that is on GitHub. Where there is none,
+the page has no launch buttons.
 """
 
 import os
@@ -40,8 +41,9 @@ def find_repository(root, environment=os.environ):
 
 
 def configure(app, config):
-    """Hand the address to the theme, whose buttons for Binder and the repository then appear."""
-    config.html_baseurl = os.environ.get("BOOK_SITE_URL", "")  # where the site is published, if told
+    """Hand the address to the theme, whose buttons for Binder and the repository then appear.
+    BOOK_SITE_URL is where the site is published, if anybody tells."""
+    config.html_baseurl = os.environ.get("BOOK_SITE_URL", "")
     address = find_repository(app.srcdir)
     config.html_theme_options["repository_url"] = address
     if address:

@@ -1,7 +1,9 @@
-"""Fixtures for the tests in headless Chromium: a server, a browser that reaches nothing else, and axe.
+"""Fixtures for the tests in headless Chromium: a server, a browser that reaches nothing else, and
+axe.
 
-Chromium is found in $CHROMIUM, on the PATH under its usual names, or as the macOS application. Where there
-is none these tests are skipped, and the reason is printed; under CI=true that is a failure.
+Chromium is found in $CHROMIUM, on the PATH under its usual names, or as the macOS application.
+Where there is none these tests are skipped, and the reason is printed; under CI=true that is a
+failure.
 """
 
 import json
@@ -98,10 +100,10 @@ def package_site():
 
 @pytest.fixture
 def open_page(browser):
-    """open_page(address, width=1280, scheme="light") -> page, from which no other host can be reached.
+    """open_page(address, width=1280, scheme="light") -> page, which can reach no other host.
 
-    `page.problems` collects errors of the page, failed requests and requests to other hosts; the test fails
-    at its end if anything is in it."""
+    `page.problems` collects errors of the page, failed requests and requests to other hosts; the
+    test fails at its end if anything is in it."""
     opened = []
 
     def open_one(address, width=1280, scheme="light", **options):

@@ -13,7 +13,8 @@ TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
 CHAPTERS = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
 PAGES = [f"{name}.html" for name in [TOC["root"], *CHAPTERS]] + ["search.html", "genindex.html"]
 
-# All that a widget shows, as one string: its text and drawing, its fields, the pixels of its canvases.
+# All that a widget shows, as one string: its text and drawing, its fields, the pixels of its
+# canvases.
 SHOWN = """place => [place.innerHTML,
     ...[...place.querySelectorAll('input, select')].map(field => field.value + field.checked),
     ...[...place.querySelectorAll('canvas')].map(canvas => canvas.toDataURL())].join('|')"""
