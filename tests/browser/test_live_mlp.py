@@ -44,7 +44,7 @@ def steps(page):
 
 
 def figures(page):
-    return page.locator(".figures dd").all_inner_texts()
+    return page.locator(".figures b").all_inner_texts()
 
 
 def picture(page, name):

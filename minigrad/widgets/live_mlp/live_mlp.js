@@ -168,13 +168,13 @@ const page = (id, state) => `
       <button type="button" class="mg-button" data-part="step">Step</button>
       <button type="button" class="mg-button" data-part="reset">Reset</button>
     </div>
-    <dl class="figures">
-      <div><dt>Step</dt><dd data-part="steps"></dd></div>
-      <div><dt>Epoch</dt><dd data-part="epoch"></dd></div>
-      <div><dt>Loss</dt><dd data-part="loss"></dd></div>
-      <div><dt>Accuracy</dt><dd data-part="train"></dd></div>
-      <div><dt>Test accuracy</dt><dd data-part="test"></dd></div>
-    </dl>
+    <div class="figures">
+      <p>Step <b data-part="steps"></b></p>
+      <p>Epoch <b data-part="epoch"></b></p>
+      <p>Loss <b data-part="loss"></b></p>
+      <p>Accuracy <b data-part="train"></b></p>
+      <p>Test accuracy <b data-part="test"></b></p>
+    </div>
   </div>
   <div class="settings" role="group" aria-label="Settings">
     <div class="field"><label for="${id}-data">Data</label>
@@ -182,7 +182,7 @@ const page = (id, state) => `
     <div class="field"><label for="${id}-depth">Hidden layers</label>
       <select id="${id}-depth" data-part="depth">${options({ 1: 1, 2: 2, 3: 3 }, state.hidden.length)}</select></div>
     <div class="field" role="group" aria-label="Widths of the hidden layers"><span>Units in each</span>
-      <span class="row">${[1, 2, 3]
+      <span class="widths">${[1, 2, 3]
         .map((k) => `<input type="number" min="1" max="${WIDEST}" data-width="${k}" aria-label="Units in hidden layer ${k}">`)
         .join("")}</span></div>
     <div class="field"><label for="${id}-activation">Activation</label>
@@ -578,9 +578,9 @@ function render({ model, el }) {
     const n = 7;
     const points = planePoints(n);
     const p = probabilities(run.net, tensor([n * n, 2], points));
-    const across = Array.from({ length: n }, (_, i) => `x₁ = ${points[2 * i].toFixed(1)}`);
+    const across = Array.from({ length: n }, (_, i) => `x₁ = ${format(points[2 * i], 1)}`);
     const body = across.map((_, row) => [
-      `x₂ = ${points[2 * n * row + 1].toFixed(1)}`,
+      `x₂ = ${format(points[2 * n * row + 1], 1)}`,
       ...across.map((__, column) => percent(p.data[2 * (n * row + column) + 1])),
     ]);
     return table("Probability of class 1 over the plane", ["", ...across], body);
