@@ -107,6 +107,8 @@ class Translator:
     def source(self, name, options):
         """A piece of the package, as the page shows it."""
         options = {key: value or None for key, value in options.items()}
+        if options.get("dedent"):
+            options["dedent"] = int(options["dedent"])
         reader = LiteralIncludeReader(str(self.folder / name), options, self.config)
         text, _ = reader.read()
         shown = Path(name).as_posix().replace("../", "")
