@@ -32,7 +32,11 @@ def run(*command, **options):
 
 
 def works(*command):
-    return run(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+    """Whether the command is there and succeeds."""
+    try:
+        return run(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+    except OSError:
+        return False
 
 
 def reachable(address):

@@ -29,8 +29,11 @@ MENDS = [
     (r'(<button class="btn search-button-field[^>]*?) title="Search" aria-label="Search"', r"\1"),
     (r'(<i class="theme-switch [^>]*?) +title="[^"]*"', r'\1 aria-hidden="true"'),
     (r'<summary aria-label="Toggle hidden content">', "<summary>"),
-    # a role that ARIA has withdrawn
+    # a role that ARIA has withdrawn, and the list that held such entries only
     (r' role="doc-biblioentry"', ""),
+    (r'<div role="list" class="citation-list">', '<div class="citation-list">'),
+    # a heading without words is no heading but an empty corner of its table
+    (r"<th([^>]*?)(?: scope=\"col\")?>(?:<p></p>)?</th>", r"<td\1></td>"),
     # a sidebar outside every landmark
     (
         r'<div id="pst-primary-sidebar" class="',
