@@ -1,6 +1,8 @@
-"""Widgets: those of the page, whose JavaScript computes, and those of the notebook, which drive minigrad itself.
+"""Widgets: those of the page, whose JavaScript computes, and those of the notebook, which drive
+minigrad itself.
 
-Each is imported when it is first asked for, so that the page's need no ipywidgets and the notebook's no anywidget.
+Each is imported when it is first asked for, so that the page's need no ipywidgets and the
+notebook's no anywidget.
 """
 
 from importlib import import_module

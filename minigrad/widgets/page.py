@@ -1,8 +1,8 @@
 """Widgets that live on the page: their JavaScript computes, so they move without a kernel.
 
-A page widget is a folder with one ES module and one style sheet. In the repository the module imports its neighbours
-(`engine.js`, `toolkit.js`) like any other; a widget in a notebook or in the built book travels as one text, so `bundle`
-puts the imported modules in front of it.
+A page widget is a folder with one ES module and one style sheet. In the repository the module
+imports its neighbours (`engine.js`, `toolkit.js`) like any other; a widget in a notebook or in the
+built book travels as one text, so `bundle` puts the imported modules in front of it.
 """
 
 import re
@@ -25,8 +25,9 @@ _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const) (\w+))", r
 def bundle(path):
     """The module at `path` with every module that it imports, as one text.
 
-    Each imported module becomes a function that runs once and returns its exports, so that no two share a name.
-    `import {a as b}` and `import * as m` of relative paths are known; nothing else is needed here.
+    Each imported module becomes a function that runs once and returns its exports, so that no two
+    share a name. `import {a as b}` and `import * as m` of relative paths are known; nothing else is
+    needed here.
     """
     modules = {}
 
@@ -64,17 +65,18 @@ class PageWidget(anywidget.AnyWidget):
 
 
 class TracePlayer(PageWidget, folder="trace_player"):
-    """The evaluation trace of a typed expression, stepped forwards (tangents) and backwards (adjoints).
+    """The evaluation trace of a typed expression: tangents forwards, adjoints backwards.
 
-    `expression`  of x1 to x4, with + - * / ** and sin cos tan exp ln sqrt tanh sigmoid relu max abs; a value that is
-                  used twice may be named first: "a = exp(x1); a + a**2"
+    `expression`  of x1 to x4, with + - * / ** and sin cos tan exp ln sqrt tanh sigmoid relu max
+                  abs; a value that is used twice may be named first: "a = exp(x1); a + a**2"
     `at`          the point, x1 first
     `seed`        the direction of the tangents, one number for each input
     `mode`        "forward", "reverse" or "both": which columns and phases are shown
     `step`        where the stepper stands, 0 for the inputs; -1 for the end
 
-    Raises `traitlets.TraitError` where `mode` is none of the three, and ValueError where `at` or `seed` has more
-    than four numbers. A mistake in the expression is explained by the widget, where it is typed.
+    Raises `traitlets.TraitError` where `mode` is none of the three, and ValueError where `at` or
+    `seed` has more than four numbers. A mistake in the expression is explained by the widget, where
+    it is typed.
     """
 
     expression = traitlets.Unicode().tag(sync=True)
@@ -95,7 +97,7 @@ class TracePlayer(PageWidget, folder="trace_player"):
         for name, numbers in {"at": at, "seed": seed}.items():
             if len(numbers) > 4:
                 raise ValueError(
-                    f"{name} has {len(numbers)} numbers, but there are at most four inputs, x1 to x4."
+                    f"{name} has {len(numbers)} numbers; there are at most four inputs, x1 to x4."
                 )
         at, seed = [float(x) for x in at], [float(x) for x in seed]
         super().__init__(expression=expression, at=at, mode=mode, seed=seed, step=step, **options)

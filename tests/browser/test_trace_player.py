@@ -1,4 +1,4 @@
-"""The trace player in headless Chromium: numbers, mouse, keyboard, typing mistakes, themes, phone, reduced motion."""
+"""The trace player in headless Chromium: numbers, mouse, keyboard, mistakes, themes, phone."""
 
 import re
 from urllib.parse import quote
@@ -10,7 +10,10 @@ from minigrad.widgets.page import TracePlayer
 DEMO = "trace_player/demo.html"
 
 VALUES = ["2", "5", "0.693147", "10", "−0.958924", "10.693147", "11.652071"]
-TANGENTS = {(1, 0): ["1", "0", "0.5", "5", "0", "5.5", "5.5"], (0, 1): ["0", "1", "0", "2", "0.283662", "2", "1.716338"]}  # fmt: skip
+TANGENTS = {
+    (1, 0): ["1", "0", "0.5", "5", "0", "5.5", "5.5"],
+    (0, 1): ["0", "1", "0", "2", "0.283662", "2", "1.716338"],
+}
 ADJOINTS = ["5 + 0.5 = 5.5", "−0.283662 + 2 = 1.716338", "1", "1", "−1", "1", "1"]
 
 
@@ -234,7 +237,8 @@ HOST = """([code, styles, traits]) => {
   const style = document.createElement('style');
   style.textContent = styles;
   document.head.append(style);
-  const model = {get: name => traits[name], set: (name, value) => (traits[name] = value), on() {}, off() {}, save_changes() {}};
+  const set = (name, value) => (traits[name] = value);
+  const model = {get: name => traits[name], set, on() {}, off() {}, save_changes() {}};
   window.traits = traits;
   const address = URL.createObjectURL(new Blob([code], {type: 'text/javascript'}));
   return import(address).then(module => {

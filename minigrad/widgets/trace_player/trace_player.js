@@ -146,7 +146,8 @@ export default {
 
     function explanation() {
       const { phase, active } = frames[frame];
-      const line = (left, sign, ...right) => [left, sign, right.join(' <span class="mg-equals">=</span> ')];
+      // A line that is too long breaks before an equals sign, nowhere else.
+      const line = (left, sign, ...right) => [left, sign, right.map((part, i) => `<span class="mg-part">${i ? '<span class="mg-equals">=</span> ' : ""}${part}</span>`).join(" ")];
       if (phase === "start") {
         return list.inputs.map(({ id, name }) =>
           line(
@@ -184,7 +185,7 @@ export default {
         const rows = [line(left, mine === 0 ? "=" : "+=", filled(rule.adjoint[slot], step, "names"), filled(rule.adjoint[slot], step, "numbers"), share)];
         if (mine > 0) {
           const parts = before.slice(0, mine + 1).map(({ value }) => value);
-          rows[0][2] += `<span class="mg-aside">so ${left} = ${sumHtml(parts)}</span>`;
+          rows[0][2] += ` <span class="mg-aside">so ${left} = ${sumHtml(parts)}</span>`;
         }
         return rows;
       });
