@@ -1,0 +1,813 @@
+"""Reverse mode: right where other libraries go wrong, and refusing what it cannot do right."""
+
+import copy
+import gc
+import pickle
+import time
+import warnings
+import weakref
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.solutions import ReLU
+
+
+def grads(f, *inputs):
+    """The gradients of a scalar function, by backward()."""
+    nodes = [mg.TensorNode(x) for x in inputs]
+    f(*nodes).backward()
+    return [node.grad for node in nodes]
+
+
+# Golden numbers: worked out by others, on paper or in other libraries.
+
+
+def test_the_trace_of_the_survey():
+    """y = ln x1 + x1 x2 - sin x2 at (2, 5), as in the survey of Baydin et al. (2018)."""
+    x1, x2 = mg.TensorNode(2.0), mg.TensorNode(5.0)
+    y = np.log(x1) + x1 * x2 - np.sin(x2)
+    y.backward()
+    assert y.value == pytest.approx(11.652071, abs=5e-7)
+    assert x1.grad == pytest.approx(5.5, abs=1e-15)
+    assert x2.grad == pytest.approx(1.716338, abs=5e-7)
+    assert [record.op.__name__ for record in mg.wengert_list(y)] == [
+        "Log", "Multiply", "Add", "Sin", "Subtract",
+    ]  # fmt: skip
+
+
+def test_domkes_function():
+    """f = exp(eˣ + e²ˣ) + sin(eˣ + e²ˣ) at 0, from Domke's notes, by the program he gives."""
+    x = mg.TensorNode(0.0)
+    a = np.exp(x)
+    b = a**2
+    c = a + b
+    d, e = np.exp(c), np.sin(c)
+    f = d + e
+    f.backward()
+    assert f.value == pytest.approx(8.298354, abs=5e-7)
+    assert x.grad == pytest.approx(20.918728, abs=5e-7)
+    assert c.grad == pytest.approx(np.e**2 + np.cos(2), rel=1e-14)
+
+
+def test_levis_diamond():
+    """x -> p -> (q, r) -> s = q + r -> t: p has two users, and its adjoint is the sum of both."""
+    x = mg.TensorNode(0.3)
+    p = np.sin(x)
+    q, r = p * p, np.exp(p)
+    s = q + r
+    t = np.log(s)
+    t.backward()
+    ds = 1 / (np.sin(0.3) ** 2 + np.exp(np.sin(0.3)))
+    dp = ds * (2 * np.sin(0.3) + np.exp(np.sin(0.3)))
+    assert s.grad == pytest.approx(ds, rel=1e-14)
+    assert q.grad == r.grad == pytest.approx(ds, rel=1e-14)
+    assert p.grad == pytest.approx(dp, rel=1e-14)
+    assert x.grad == pytest.approx(dp * np.cos(0.3), rel=1e-14)
+
+
+def test_the_jacobian_of_normalize():
+    """At (1, 2, 3), where the source document prints two wrong signs: 1/36 [[5,-1,-1],...]."""
+    from minigrad.solutions import Normalize
+
+    rows = []
+    for w in np.eye(3):
+        x = mg.TensorNode([[1.0, 2.0, 3.0]])
+        Normalize.do_forward(x).backward(w[None])
+        rows.append(x.grad[0])
+    expected = np.array([[5, -1, -1], [-2, 4, -2], [-3, -3, 3]]) / 36
+    np.testing.assert_allclose(rows, expected, rtol=1e-14)
+
+
+# The source documents' code, as it stands.
+
+
+def test_the_first_steps_of_the_report():
+    import minigrad as vg
+
+    a = vg.TensorNode(np.random.randn(2, 2))
+    b = vg.TensorNode(np.random.randn(2, 2))
+    c = vg.Add.do_forward(a, b)
+    np.testing.assert_array_equal(c.value, a.value + b.value)
+    assert isinstance(c.source, vg.OpNode)
+    assert c.source.op is vg.Add
+    assert c.source.inputs[0] is a and c.source.inputs[1] is b
+    assert c.source.outputs[0] is c
+    np.testing.assert_array_equal(a.grad, np.zeros((2, 2)))
+    c.backward()
+    c.backward()  # gradients of several passes add up
+    np.testing.assert_array_equal(a.grad, 2 * np.ones((2, 2)))
+
+
+def test_relu_of_the_report():
+    from minigrad import Op
+
+    class ReLU(Op):
+        """
+        ReLU activation function
+        """
+
+        @staticmethod
+        def forward(context, input):
+            context["relu_input"] = input
+            return np.where(input > 0.0, input, 0.0)
+
+        @staticmethod
+        def backward(context, goutput):
+            input = context["relu_input"]
+            return goutput * np.where(input > 0.0, 1.0, 0.0)
+
+    x = np.array([[-1.0, 0.5], [2.0, -3.0]])
+    node = mg.TensorNode(x)
+    y = ReLU.do_forward(node)
+    np.testing.assert_array_equal(y.value, [[0, 0.5], [2, 0]])
+    y.backward(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    np.testing.assert_array_equal(node.grad, [[0, 2], [3, 0]])
+    assert mg.gradcheck(ReLU, x)
+    report = mg.gradcheck(ReLU, x)
+    assert report.second_order is True  # two static functions, and any order of derivative
+
+
+def test_normalize_of_vugrad():
+    from minigrad import Op
+
+    class Normalize(Op):
+        @staticmethod
+        def forward(context, x):
+            sumd = x.sum(axis=1, keepdims=True)
+            context["x"], context["sumd"] = x, sumd
+            return x / sumd
+
+        @staticmethod
+        def backward(context, go):
+            x, sumd = context["x"], context["sumd"]
+            return (go / sumd) - ((go * x) / (sumd * sumd)).sum(axis=1, keepdims=True)
+
+    report = mg.gradcheck(Normalize, np.random.default_rng(0).uniform(0.5, 2.0, (3, 4)))
+    assert report, report
+    assert report.second_order is True
+
+
+def test_the_residual_network_of_the_report():
+    """The forward pass of its MLP, verbatim but for the layers, which are its layer1 to layer3."""
+    import minigrad as vg
+
+    class MLP:
+        def __init__(self, residual):
+            rng = np.random.default_rng(5)
+            self.residual = residual
+            sizes = [(4, 8), (8, 8), (8, 3)]
+            self.weights = [vg.TensorNode(rng.normal(0, 0.5, size)) for size in sizes]
+            self.layer1, self.layer2, self.layer3 = (
+                lambda x, w=w: vg.MatMul.do_forward(x, w) for w in self.weights
+            )
+
+        def forward(self, input):
+            hidden_1 = self.layer1(input)
+
+            # non-linearity
+            hidden_1 = vg.Sigmoid.do_forward(hidden_1)
+
+            # second layer
+            hidden_2 = self.layer2(hidden_1)
+
+            # non-linearity and adding residual connection
+            if self.residual:
+                hidden_2 = vg.Sigmoid.do_forward(hidden_2) + hidden_1
+            else:
+                hidden_2 = vg.Sigmoid.do_forward(hidden_2)
+
+            # third layer
+            output = self.layer3(hidden_2)
+            return output
+
+    x = np.random.default_rng(6).normal(size=(5, 4))
+    for residual in (True, False):
+        network = MLP(residual)
+        output = network.forward(vg.TensorNode(x))
+        output.backward()
+        sigmoid = lambda z: 1 / (1 + np.exp(-z))
+        w1, w2, w3 = (w.value for w in network.weights)
+        h1 = sigmoid(x @ w1)
+        s2 = sigmoid(h1 @ w2)
+        g = np.ones((5, 3)) @ w3.T
+        g1 = (g * s2 * (1 - s2)) @ w2.T + residual * g
+        np.testing.assert_allclose(
+            network.weights[2].grad, (s2 + residual * h1).T @ np.ones((5, 3))
+        )
+        np.testing.assert_allclose(network.weights[1].grad, h1.T @ (g * s2 * (1 - s2)))
+        np.testing.assert_allclose(network.weights[0].grad, x.T @ (g1 * h1 * (1 - h1)))
+
+
+def test_ops_of_several_inputs_and_outputs_are_tuples():
+    class Split(mg.Op):
+        @staticmethod
+        def forward(context, x, y):
+            context["x"], context["y"] = x, y
+            return x * y, x + y, x - y
+
+        @staticmethod
+        def backward(context, gproduct, gsum, gdifference):
+            x, y = context["x"], context["y"]
+            return gproduct * y + gsum + gdifference, gproduct * x + gsum - gdifference
+
+    x, y = mg.TensorNode([1.0, 2.0]), mg.TensorNode([3.0, 5.0])
+    product, total, difference = Split.do_forward(x, y)
+    assert product.source is total.source
+    assert product.source.outputs[1] is total
+    (product + difference).sum().backward()  # the sum is never used: its adjoint is zero
+    np.testing.assert_array_equal(x.grad, [4, 6])
+    np.testing.assert_array_equal(y.grad, [0, 1])
+    assert mg.gradcheck(Split, np.array([1.0, 2.0]), np.array([3.0, 5.0]))
+    del product, total  # an output that nobody holds any more takes nothing with it
+    x.zero_grad(), y.zero_grad()
+    difference.backward()
+    np.testing.assert_array_equal(y.grad, [-1, -1])
+
+
+# Right where others are wrong.
+
+
+def test_a_branch_that_never_reaches_the_loss_changes_nothing():
+    """vugrad counts visits, waits for the branch for ever, and leaves zeros without a word."""
+    w = mg.TensorNode([1.0, 2.0])
+    hidden = w * 3.0
+    metric = np.exp(hidden).sum()  # printed, never part of the loss
+    loss = (hidden * hidden).sum()
+    loss.backward()
+    np.testing.assert_array_equal(w.grad, 18 * w.value)
+    assert metric.source not in mg.wengert_list(loss)
+
+
+def test_a_node_used_twice_gets_both_shares():
+    (g,) = grads(lambda x: x + x, 3.0)
+    assert g == 2.0
+    (g,) = grads(lambda x: x * x, 3.0)
+    assert g == 6.0
+    (g,) = grads(lambda x: np.sum(np.stack([x, x, x]) * 2.0), np.ones(2))
+    np.testing.assert_array_equal(g, [6, 6])
+
+
+def test_a_diamond_in_which_one_side_is_longer():
+    (g,) = grads(lambda x: x * np.sin(np.cos(np.exp(x))), 0.5)
+    e, h = np.exp(0.5), 0.5
+    right = np.sin(np.cos(e)) - h * np.cos(np.cos(e)) * np.sin(e) * e
+    assert g == pytest.approx(right, rel=1e-14)
+
+
+def test_backward_twice_adds_to_leaves_and_corrupts_nothing():
+    """Where once gives 32, micrograd then says 96: it walks over the old adjoints again."""
+    x = mg.TensorNode(2.0)
+    y = x * x
+    z = y * y
+    z.backward()
+    assert x.grad == 32.0 and y.grad == 8.0
+    z.backward()
+    assert x.grad == 64.0
+    assert y.grad == 8.0  # an intermediate shows the last pass
+    x.zero_grad()
+    z.backward()
+    assert x.grad == 32.0
+
+
+def test_two_losses_over_one_part_add_up():
+    x = mg.TensorNode(2.0)
+    shared = np.exp(x)
+    (3.0 * shared).backward()
+    (shared * shared).backward()
+    assert x.grad == pytest.approx(3 * np.exp(2) + 2 * np.exp(4), rel=1e-14)
+
+
+def test_a_gradient_belongs_to_its_leaf_alone():
+    """x + y hands one array to both: clipping one gradient in place must not clip the other."""
+    x, y = mg.TensorNode(np.ones(3)), mg.TensorNode(np.ones(3))
+    seed = np.array([1.0, 2.0, 3.0])
+    (x + y).backward(seed)
+    x.grad[:] = 0.0
+    np.testing.assert_array_equal(y.grad, [1, 2, 3])
+    np.testing.assert_array_equal(seed, [1, 2, 3])
+    z = mg.TensorNode(np.ones(3))
+    kept = z.reshape(3, 1)
+    kept.backward()
+    z.grad[:] = 7.0
+    np.testing.assert_array_equal(kept.grad, np.ones((3, 1)))
+
+
+def test_zeroing_a_diamond_of_depth_25_is_fast():
+    """2^25 paths, 25 ops. vugrad walks the paths: 88 seconds."""
+    x = mg.TensorNode(1.0)
+    y = x
+    for _ in range(25):
+        y = y + y
+    y.backward()
+    assert x.grad == 2.0**25
+    start = time.perf_counter()
+    y.zero_grad()
+    assert time.perf_counter() - start < 0.1
+    assert x.grad == 0.0
+
+
+def test_zero_grad_clears_everything_upstream():
+    x, w = mg.TensorNode([1.0, 2.0]), mg.TensorNode([3.0, 4.0])
+    hidden = x * w
+    loss = hidden.sum()
+    loss.backward()
+    assert np.all(hidden.grad == 1.0)
+    loss.zero_grad()
+    for node in (x, w, hidden, loss):
+        np.testing.assert_array_equal(node.grad, np.zeros_like(node.value))
+
+
+def test_a_gradient_reads_as_zeros_before_backward():
+    x = mg.TensorNode(np.ones((2, 3), np.float32))
+    y = x * 2.0
+    for node in (x, y):
+        np.testing.assert_array_equal(node.grad, np.zeros((2, 3)))
+        assert node.grad.dtype == np.float32
+
+
+def test_backward_of_an_array_is_seeded_with_ones():
+    (g,) = grads(lambda x: x * x, np.array([1.0, 2.0, 3.0]))
+    np.testing.assert_array_equal(g, [2, 4, 6])
+
+
+def test_adding_in_another_order_builds_its_own_list():
+    """Numbers are creation order, also when the graph was built backwards."""
+    x, y = mg.TensorNode(2.0), mg.TensorNode(3.0)
+    late = y * y
+    early = x * late
+    records = mg.wengert_list(early + late)
+    assert [record.number for record in records] == sorted(record.number for record in records)
+    assert len(records) == 3
+
+
+# Depth and memory.
+
+
+@pytest.mark.relaxed
+@pytest.mark.slow
+def test_a_chain_of_a_million_ops():
+    """Built, walked backwards, freed: no recursion anywhere. micrograd stops at 1,000."""
+    start = time.process_time()
+    x = mg.TensorNode(1.0)
+    y = x
+    for _ in range(1_000_000):
+        y = y + 1e-6
+    y.backward()
+    assert y.value == pytest.approx(2.0)
+    assert x.grad == 1.0
+    del y
+    assert time.process_time() - start < 60.0
+
+
+def test_graphs_die_by_reference_counting_alone():
+    """With the garbage collector off, the last reference takes the graph with it."""
+    gc.collect()
+    gc.disable()
+    try:
+        x = mg.TensorNode(np.ones(3))
+        hidden = np.exp(x) * 2.0
+        loss = hidden.sum()
+        loss.backward()
+        loss.backward()
+        ghosts = [weakref.ref(node) for node in (hidden, loss)]
+        del hidden
+        assert ghosts[0]() is not None  # the loss still needs it
+        del loss
+        assert [ghost() for ghost in ghosts] == [None, None]
+    finally:
+        gc.enable()
+
+
+def test_higher_derivatives_die_by_reference_counting_too():
+    gc.collect()
+    gc.disable()
+    try:
+        seen = []
+
+        def f(x):
+            y = x * x * x
+            seen.append(weakref.ref(y))
+            return y
+
+        assert mg.grad(mg.grad(f))(2.0) == pytest.approx(12.0)
+        assert [ghost() for ghost in seen] == [None] * len(seen)
+    finally:
+        gc.enable()
+
+
+@pytest.mark.relaxed
+def test_a_scalar_op_costs_at_most_600_bytes():
+    import tracemalloc
+
+    x = mg.TensorNode(1.0)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        y = x
+        for _ in range(10_000):
+            y = y * 1.0001
+        used = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert used / 10_000 <= 600
+
+
+def test_no_grad_writes_nothing_down():
+    x = mg.TensorNode(2.0)
+    with mg.no_grad():
+        y = x * x
+        assert y.source is None
+    assert (x * x).source is not None
+
+
+# Kinks, ties and edges: which number stands in for a derivative that does not exist.
+
+
+def test_relu_at_zero_has_slope_zero():
+    (g,) = grads(lambda x: ReLU.do_forward(x), np.array([-1.0, 0.0, 1.0]))
+    np.testing.assert_array_equal(g, [0, 0, 1])
+    (g,) = grads(lambda x: np.maximum(x, 0.0), np.array([-1.0, 0.0, 1.0]))
+    np.testing.assert_array_equal(g, [0, 0, 1])  # half in autograd, JAX and PyTorch
+
+
+def test_relu_keeps_a_nan_in_sight():
+    assert np.isnan(ReLU.do_forward(mg.TensorNode([np.nan])).value[0])
+
+
+def test_abs_at_zero_has_slope_zero():
+    (g,) = grads(np.abs, np.array([-2.0, 0.0, 2.0]))
+    np.testing.assert_array_equal(g, [-1, 0, 1])  # 1 at 0 in JAX
+
+
+def test_ties_of_max_share_equally():
+    (g,) = grads(np.max, np.array([3.0, 1.0, 3.0, 3.0]))
+    np.testing.assert_allclose(g, [1 / 3, 0, 1 / 3, 1 / 3])
+    (g,) = grads(lambda x: np.max(x, axis=1), np.array([[2.0, 2.0], [1.0, 5.0]]))
+    np.testing.assert_array_equal(g, [[0.5, 0.5], [0, 1]])
+
+
+def test_a_tie_of_maximum_goes_to_the_second():
+    x, y = grads(np.maximum, np.array([1.0, 2.0]), np.array([1.0, 1.0]))
+    np.testing.assert_array_equal(x, [0, 1])
+    np.testing.assert_array_equal(y, [1, 0])
+
+
+def test_norm_at_zero_has_gradient_zero():
+    """NaN in autograd and in JAX."""
+    (g,) = grads(mg.norm, np.zeros(3))
+    np.testing.assert_array_equal(g, np.zeros(3))
+    (g,) = grads(mg.norm, np.array([3.0, 4.0]))
+    np.testing.assert_allclose(g, [0.6, 0.8])
+    (g,) = grads(np.linalg.norm, np.array([3.0, 4.0]))
+    np.testing.assert_allclose(g, [0.6, 0.8])
+
+
+def test_log_and_sqrt_at_zero_are_infinite_as_their_formulas_say():
+    with np.errstate(divide="ignore"):
+        x = mg.TensorNode(np.array([0.0, 1.0]))
+        y = np.log(x)
+        y.backward()
+        np.testing.assert_array_equal(y.value, [-np.inf, 0])
+        np.testing.assert_array_equal(x.grad, [np.inf, 1])
+        (g,) = grads(np.sqrt, np.array([0.0, 4.0]))
+        np.testing.assert_array_equal(g, [np.inf, 0.25])
+
+
+def test_powers_at_zero():
+    """x**0 is the constant 1; micrograd divides by zero there."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for exponent, slopes in {0: [0, 0], 1: [1, 1], 2: [0, 4], 3: [0, 12]}.items():
+            (g,) = grads(lambda x, p=exponent: x**p, np.array([0.0, 2.0]))
+            np.testing.assert_array_equal(g, slopes)
+            x, p = grads(lambda x, p: x**p, np.array([0.0, 2.0]), np.full(2, float(exponent)))
+            np.testing.assert_array_equal(x, slopes)
+            np.testing.assert_allclose(p, [0, 2.0**exponent * np.log(2)])
+        (g,) = grads(lambda x: x**2, np.array([-3.0]))
+        np.testing.assert_array_equal(g, [-6])  # a negative base, an integer exponent
+
+
+def test_where_hides_a_value_but_not_an_infinite_slope():
+    """where(x > 0, log x, 0) at 0 is NaN in every library; choosing the argument first is not."""
+    x = np.array([0.0, 2.0])
+    with np.errstate(all="ignore"):
+        (trap,) = grads(lambda x: np.where(x > 0, np.log(x), 0.0), x)
+    assert np.isnan(trap[0])
+    (g,) = grads(lambda x: np.where(x > 0, np.log(np.where(x > 0, x, 1.0)), 0.0), x)
+    np.testing.assert_array_equal(g, [0, 0.5])
+
+
+def test_softmax_of_a_thousand_does_not_overflow():
+    x = mg.TensorNode(np.array([[1000.0, 0.0, -1000.0]]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        y = mg.softmax(x)
+        loss = mg.cross_entropy(x, np.array([1]))
+        loss.backward()
+    np.testing.assert_array_equal(y.value, [[1, 0, 0]])
+    assert loss.value == 1000.0
+    np.testing.assert_array_equal(x.grad, [[1, -1, 0]])
+
+
+def test_sigmoid_and_logsumexp_far_out():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (g,) = grads(mg.sigmoid, np.array([-1000.0, 0.0, 1000.0]))
+        np.testing.assert_array_equal(g, [0, 0.25, 0])
+        (g,) = grads(mg.logsumexp, np.array([-1e300, 0.0, 1000.0]))
+        np.testing.assert_array_equal(g, [0, 0, 1])
+
+
+# NumPy: on either side of an operator, and behind its own functions.
+
+
+@pytest.mark.parametrize("other", [2, 2.0, np.float64(2), np.int64(2), np.full((2, 2), 2.0)])
+def test_numbers_and_arrays_on_either_side(other):
+    x = np.array([[1.0, 2.0], [3.0, 4.0]])
+    number = np.asarray(other, float)
+    for f, right in [
+        (lambda a: a + other, np.ones((2, 2))),
+        (lambda a: other + a, np.ones((2, 2))),
+        (lambda a: a - other, np.ones((2, 2))),
+        (lambda a: other - a, -np.ones((2, 2))),
+        (lambda a: a * other, number * np.ones((2, 2))),
+        (lambda a: other * a, number * np.ones((2, 2))),
+        (lambda a: a / other, 1 / number * np.ones((2, 2))),
+        (lambda a: other / a, -number / x**2),
+        (lambda a: a**other, number * x ** (number - 1)),
+        (lambda a: other**a, number**x * np.log(number)),
+    ]:
+        node = mg.TensorNode(x)
+        y = f(node)
+        assert isinstance(y, mg.TensorNode)
+        np.testing.assert_array_equal(y.value, f(x))
+        y.backward()
+        np.testing.assert_allclose(node.grad, right, rtol=1e-14)
+
+
+def test_matmul_on_either_side():
+    x, m = mg.TensorNode(np.arange(6.0).reshape(2, 3)), np.arange(6.0).reshape(3, 2)
+    for y in (x @ m, m @ x):
+        assert isinstance(y, mg.TensorNode)
+        x.grad = None
+        y.backward()
+        ones = np.ones(y.shape)
+        np.testing.assert_array_equal(x.grad, ones @ m.T if y.shape == (2, 2) else m.T @ ones)
+
+
+def test_numpy_functions_dispatch_on_nodes():
+    x = mg.TensorNode(np.array([[1.0, 4.0], [9.0, 2.0]]))
+    for y in (
+        np.exp(x), np.sqrt(x), np.sum(x, axis=0), np.mean(x), np.max(x, axis=1), np.min(x),
+        np.reshape(x, 4), np.transpose(x), np.concatenate([x, x]), np.stack([x, x.value]),
+        np.where(x > 2, x, 0.0), np.squeeze(x), np.maximum(0.0, x), np.minimum(x, 2.0),
+        np.dot(x, x), np.square(x), np.swapaxes(x, 0, 1), np.broadcast_to(x, (3, 2, 2)),
+        np.expand_dims(x, 0), np.ravel(x), np.abs(-x),
+    ):  # fmt: skip
+        assert isinstance(y, mg.TensorNode)
+        assert y.source is not None
+
+
+def test_a_numpy_function_without_a_rule_is_named():
+    with pytest.raises(TypeError, match=r"no rule for np\.fft|no rule for np\.cumsum"):
+        np.cumsum(mg.TensorNode(np.ones(3)))
+    with pytest.raises(TypeError, match="no rule for np.arctan2"):
+        np.arctan2(mg.TensorNode(1.0), 2.0)
+
+
+def test_comparisons_give_plain_arrays():
+    x = mg.TensorNode(np.array([1.0, -1.0]))
+    for mask in (x > 0, x >= 0, x < 0, x <= 0, x == 1.0, x != 1.0, np.greater(x, 0), 0 < x):
+        assert isinstance(mask, np.ndarray) and mask.dtype == bool
+
+
+# float32.
+
+
+@pytest.mark.parametrize("scalar", [2, 2.0, np.float64(2.0), np.int64(2)])
+def test_float32_survives_scalars_of_other_types(scalar):
+    x = mg.TensorNode(np.ones(3, np.float32))
+    for y in (
+        x * scalar,
+        scalar * x,
+        x + scalar,
+        scalar - x,
+        x / scalar,
+        scalar / x,
+        x**scalar,
+        np.maximum(x, scalar),
+    ):
+        assert y.dtype == np.float32
+        x.grad = None
+        y.backward()
+        assert x.grad.dtype == np.float32
+
+
+def test_float32_survives_losses_and_higher_derivatives():
+    x = np.ones((2, 3), np.float32)
+    for f in (
+        lambda x: mg.cross_entropy(x, np.array([0, 1])),
+        lambda x: mg.mean_squared_error(x, np.zeros((2, 3), np.float32)),
+        lambda x: mg.norm(x),
+        lambda x: np.sum(mg.softmax(x) ** 2),
+        lambda x: np.mean(np.where(x > 0, x, 0.0)),
+    ):
+        value, gradient = mg.value_and_grad(f)(x)
+        assert value.dtype == gradient.dtype == np.float32
+        second = mg.grad(lambda x, f=f: np.sum(mg.grad(f)(x) ** 2))(x)
+        assert second.dtype == np.float32
+
+
+# Refused, with a reason.
+
+
+@pytest.mark.parametrize("value", [np.arange(3), [1, 2, 3], True, np.array([True]), 1j, "a", None])
+def test_leaves_that_are_not_floats_are_refused(value):
+    with pytest.raises(TypeError, match="holds floats"):
+        mg.TensorNode(value)
+
+
+def test_a_python_number_becomes_a_float():
+    for value in (2, 2.0):
+        assert mg.TensorNode(value).dtype == np.float64
+
+
+def test_strict_mode_finds_an_array_changed_in_place_and_names_the_op():
+    data = np.array([1.0, 2.0])
+    x = mg.TensorNode(data)
+    y = np.sin(x)
+    data *= 10  # the node holds this array
+    with pytest.raises(
+        ValueError, match=r"Sin: input 0.*changed in place between forward and backward"
+    ):
+        y.backward()
+
+
+def test_strict_mode_watches_plain_inputs_and_the_context_too():
+    class Double(mg.Op):
+        scratch = np.array([2.0, 2.0])
+
+        @staticmethod
+        def forward(context, x):
+            context["two"] = Double.scratch
+            return x * Double.scratch
+
+        @staticmethod
+        def backward(context, gy):
+            return gy * context["two"]
+
+    y = Double.do_forward(mg.TensorNode([1.0, 2.0]))
+    Double.scratch[0] = 3.0
+    with pytest.raises(ValueError, match=r"Double: context\['two'\] changed in place"):
+        y.backward()
+    constant = np.array([1.0, 2.0])
+    y = mg.TensorNode([1.0, 2.0]) * constant
+    constant[0] = 5.0
+    with pytest.raises(ValueError, match="Multiply: input 1"):
+        y.backward()
+
+
+@pytest.mark.relaxed
+def test_without_strict_mode_nothing_is_checked():
+    data = np.array([1.0, 2.0])
+    x = mg.TensorNode(data)
+    y = np.exp(x)
+    data *= 10
+    y.backward()
+
+
+def broken(backward):
+    return type("Broken", (mg.Multiply,), {"backward": staticmethod(backward)})
+
+
+@pytest.mark.parametrize(
+    "backward, error, message",
+    [
+        (lambda c, g: (g[:2], g), ValueError, r"gradient of input 0: shape \(2,\).*shape \(3,\)"),
+        (lambda c, g: (g, np.sum(g)), ValueError, r"gradient of input 1: shape \(\).*shape \(3,\)"),
+        (lambda c, g: g, ValueError, "returned 1 gradients for 2 inputs"),
+        (lambda c, g: (g, g, g), ValueError, "returned 3 gradients for 2 inputs"),
+        (lambda c, g: None, ValueError, "returned 1 gradients for 2 inputs"),
+        (lambda c, g: (None, g), ValueError, "gradient of input 0: None.*return missing"),
+        (lambda c, g: (g > 0, g), TypeError, "gradient of input 0: bool"),
+        (lambda c, g: (g.astype(int), g), TypeError, "gradient of input 0: int64"),
+        (lambda c, g: (1j * g, g), TypeError, "gradient of input 0: complex128"),
+    ],
+)
+def test_a_backward_that_breaks_its_promise_is_refused(backward, error, message):
+    x, y = mg.TensorNode(np.ones(3)), mg.TensorNode(np.ones(3))
+    with pytest.raises(error, match=message):
+        broken(backward).do_forward(x, y).backward()
+
+
+@pytest.mark.parametrize("value", [None, 3, np.arange(3), "text", np.array([True])])
+def test_a_forward_that_returns_no_floats_is_refused(value):
+    op = type("Odd", (mg.Op,), {"forward": staticmethod(lambda context, x: value)})
+    with pytest.raises(TypeError, match="Odd.forward must return floats"):
+        op.do_forward(mg.TensorNode(1.0))
+
+
+def test_shapes_that_cannot_be_broadcast_are_named():
+    with pytest.raises(ValueError, match=r"Add of shapes \(2,\) and \(3,\)"):
+        mg.TensorNode(np.ones(2)) + np.ones(3)
+    with pytest.raises(ValueError, match=r"MatMul of shapes \(2, 3\) and \(2, 3\)"):
+        mg.TensorNode(np.ones((2, 3))) @ np.ones((2, 3))
+
+
+def test_a_cotangent_of_another_shape_is_refused():
+    y = mg.TensorNode(np.ones((2, 3))) * 2.0
+    with pytest.raises(ValueError, match=r"cotangent of shape \(3,\) for a node of.*\(2, 3\)"):
+        y.backward(np.ones(3))
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_recorded_node_is_neither_copied_nor_pickled(duplicate):
+    y = mg.TensorNode(2.0) * 3.0
+    with pytest.raises(TypeError, match="recorded node cannot be copied or pickled"):
+        duplicate(y)
+    leaf = mg.TensorNode([1.0, 2.0])
+    made = duplicate(leaf)
+    made = pickle.loads(made) if isinstance(made, bytes) else made
+    np.testing.assert_array_equal(made.value, leaf.value)
+
+
+def test_a_node_does_not_become_a_number_or_an_array_silently():
+    x = mg.TensorNode(2.0)
+    assert not hasattr(x, "__float__")
+    with pytest.raises(TypeError):
+        float(x)
+    with pytest.raises(TypeError, match="history would be lost"):
+        np.asarray(x)
+    with pytest.raises(TypeError, match="history would be lost"):
+        np.array([x, x])
+    assert x.item() == 2.0
+
+
+def test_a_node_cannot_be_changed_in_place():
+    x = mg.TensorNode(np.ones(3))
+    with pytest.raises(TypeError, match="cannot be changed in place"):
+        x[0] = 2.0
+    with pytest.raises(TypeError, match="out= would overwrite"):
+        np.exp(x, out=np.zeros(3))
+    with pytest.raises(TypeError, match="out= would overwrite"):
+        np.add(x, x, out=np.zeros(3))
+    array = np.zeros(3)
+    with pytest.raises(TypeError):
+        array += x
+    with pytest.raises(TypeError, match=r"np\.add\.reduce|np\.add"):
+        np.add.reduce(x)
+    before = x
+    x += 1.0  # rebinds the name to a new node: that is what Python does without __iadd__
+    assert x is not before and np.all(before.value == 1.0)
+
+
+def test_an_impure_op_is_refused_when_it_is_run_again():
+    class Dropout(mg.Op):
+        @staticmethod
+        def forward(context, x):
+            context["mask"] = np.random.random(np.shape(x)) < 0.5
+            return np.where(context["mask"], x, 0.0)
+
+        @staticmethod
+        def backward(context, gy):
+            return np.where(context["mask"], gy, 0.0)
+
+    f = lambda x: np.sum(Dropout.do_forward(x) ** 2)
+    with pytest.raises(ValueError, match="gave another value when run again.*pure"):
+        mg.grad(lambda x: np.sum(mg.grad(f)(x)))(np.ones(20))
+
+
+def test_losses_explain_shapes_and_labels():
+    logits = mg.TensorNode(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="expected .n, classes. and .n,."):
+        mg.cross_entropy(logits, np.array([0, 1, 2]))
+    with pytest.raises(ValueError, match="from 0 to 2"):
+        mg.cross_entropy(logits, np.array([0, 3]))
+    with pytest.raises(ValueError, match="same shape"):
+        mg.mean_squared_error(np.zeros(3), np.zeros((3, 1)))
+    with pytest.raises(ValueError, match="needs one number"):
+        mg.grad(lambda x: x * 2.0)(np.ones(3))
+
+
+# Derivatives of derivatives.
+
+
+def test_derivatives_of_any_order():
+    f = lambda x: np.sin(x) * np.exp(x)
+    g, right = f, [f]
+    for _ in range(4):
+        g = mg.grad(g)
+        right.append(g)
+    s, c, e = np.sin(0.7), np.cos(0.7), np.exp(0.7)
+    expected = [s * e, (s + c) * e, 2 * c * e, 2 * (c - s) * e, -4 * s * e]
+    for order, value in enumerate(expected):
+        found = right[order](mg.TensorNode(0.7)).value if order == 0 else right[order](0.7)
+        assert found == pytest.approx(value, rel=1e-12)
+
+
+def test_a_gradient_within_a_gradient_knows_which_x_is_which():
+    """d/dx (x · d/dy (x y)) = d/dx x² = 2x: the inner gradient must not swallow the outer x."""
+    outer = mg.grad(lambda x: x * mg.grad(lambda y: x * y)(1.0))
+    assert outer(3.0) == pytest.approx(6.0)
