@@ -39,17 +39,17 @@ def draw_trace(trace, show="primal"):
         place[row.name] = (column, (height[column] - 1) / 2 - taken[column])
         taken[column] += 1
     figure, axes = plt.subplots(figsize=(1.55 * len(height), 1.15 * max(height.values()) + 0.4))
+    boxes = {}
     for row in trace.rows:
-        for name in row.inputs:
-            axes.annotate(
-                "", place[row.name], place[name],
-                arrowprops=dict(arrowstyle="-|>", color=COLOURS["grey"], shrinkA=24, shrinkB=24),
-            )  # fmt: skip
         text = f"{row.name}\n{row.expression}\n{number(getattr(row, show))}"
-        box = dict(
-            boxstyle="round,pad=0.35", facecolor="white", edgecolor=COLOURS[show], linewidth=1.6
-        )
-        axes.text(*place[row.name], text, ha="center", va="center", fontsize=9, bbox=box)
+        box = dict(boxstyle="round,pad=0.35", facecolor="white", edgecolor=COLOURS[show])
+        shown = axes.text(*place[row.name], text, ha="center", va="center", fontsize=9, bbox=box)
+        boxes[row.name] = shown.get_bbox_patch()
+    for row in trace.rows:  # an arrow starts and ends at the edge of a box
+        for name in row.inputs:
+            ends = dict(patchA=boxes[name], patchB=boxes[row.name], shrinkA=1, shrinkB=2)
+            arrow = dict(arrowstyle="-|>", color=COLOURS["grey"], **ends)
+            axes.annotate("", place[row.name], place[name], arrowprops=arrow)
     axes.set_xlim(-0.55, len(height) - 0.45)
     axes.set_ylim(-max(height.values()) / 2 - 0.1, max(height.values()) / 2 + 0.1)
     axes.axis("off")
