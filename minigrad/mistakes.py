@@ -7,6 +7,8 @@ more) and run the list again. A repair that makes the gradient right, at two poi
 cotangents, *is* the explanation. `explanations` tries them in order, specific ones first.
 """
 
+import itertools
+
 import numpy as np
 
 from minigrad.core import TensorNode, undo_broadcasting, wengert_list
@@ -19,7 +21,7 @@ def diagnose(trial, i, rng):
     """The name of the mistake in the gradient of input i, or None, and a sentence about it."""
     trials = [trial]
     try:
-        other = trial.nearby(rng)
+        other = type(trial)(trial.function, trial.constants, trial.elsewhere(rng), rng)
         trials += [other] * bool(np.all(np.isfinite(other.slopes[i])))
     except Exception:  # that point was outside the domain
         pass
@@ -99,27 +101,27 @@ def explanations(t, i):
     wrong = ~t.close(g, slopes) if g.shape == x.shape else np.ones(x.shape, bool)
     for name, where in (("negative", x < 0), ("positive", x > 0)):
         sentence = f"it is wrong only where the input is {name}"
-        excused = bool(np.all(where[wrong]) and not np.all(where))
-        yield f"wrong-where-{name}", sentence, lambda excused=excused: excused
+        all_there = np.all(where[wrong]) and not np.all(where) and 2 * wrong.sum() > where.sum()
+        yield f"wrong-where-{name}", sentence, lambda all_there=bool(all_there): all_there
 
 
 def _changed_lists(t, i):
-    """Explanations that change one op in the Wengert list of the backward."""
+    """Explanations that change one op, or one value, in the Wengert list of the backward."""
     recording = _record(t, i)
     if recording is None:
         return
-    result, named, records, steps, describe = recording
-    values = {name: np.asarray(value) for name, value in named}
+    result, named, steps, describe = recording
+    values = {name: np.asarray(getattr(value, "value", value)) for name, value in named}
 
-    def replay(changed, make):
-        """The gradient, if the record `changed` gave make(*its inputs) instead."""
-        made = {}
-        for record in records:
+    def replay(changed=None, make=None, known=()):
+        """The gradient, if record `changed` gave make(*its inputs), or if values were others."""
+        made = dict(known)
+        for record in steps:
             inputs = [made.get(id(a), getattr(a, "value", a)) for a in record.inputs]
-            forward = make if record is changed else record.op.forward
-            context = () if record is changed else ({},)
-            constants = {} if record is changed else record.constants
-            outputs = forward(*context, *inputs, **constants)
+            if record is changed:
+                outputs = make(*inputs)
+            else:
+                outputs = record.op.forward({}, *inputs, **record.constants)
             outputs = outputs if isinstance(outputs, tuple) else (outputs,)
             made |= {id(node): y for node, y in zip(record.outputs, outputs, strict=True)}
         return t.settled(i, made[id(result)], np.shape(t.ys[0]))
@@ -131,6 +133,15 @@ def _changed_lists(t, i):
             for name, sentence, make in change(record, operands, values, describe):
                 make_it = lambda record=record, make=make: replay(record, make)
                 yield name, f"in {here}, {sentence}, and it is right", make_it
+    for (old, node), (new, value) in itertools.product(named, values.items()):
+        if value.shape == values[old].shape and not np.array_equal(value, values[old]):
+            name = "wrong-operand"
+            if np.array_equal(values[old], values["the output"]):
+                name = "output-for-input"
+            elif np.array_equal(value, values["the output"]):
+                name = "input-for-output"
+            make_it = lambda node=node, value=value: replay(known={id(node): value})
+            yield name, f"put {new} in the place of {old}, and it is right", make_it
 
 
 def _record(t, i):
@@ -143,7 +154,7 @@ def _record(t, i):
         shares = t.function.backward(context, *seeds)
         # 1 * gradient: an op to change, even where the backward has none of its own
         result = 1.0 * (shares if isinstance(shares, tuple) else (shares,))[i]
-        records = wengert_list(result)
+        steps = [record for record in wengert_list(result) if record not in before]
     except Exception:  # not written with functions that nodes know
         return None
     outputs = y if isinstance(y, tuple) else (y,)
@@ -162,10 +173,7 @@ def _record(t, i):
             return describe(source.inputs[1])
         return f"{source.op.__name__.lower()}({', '.join(map(describe, source.inputs))})"
 
-    known = {record.number for record in before}
-    steps = [record for record in records if record.number not in known]
-    plain = [(name, getattr(value, "value", value)) for name, value in named]
-    return result, plain, records, steps, describe
+    return result, named, steps, describe
 
 
 # Each change: (record, its operands as (name, value), named values) -> (name, sentence, new op).
@@ -185,22 +193,6 @@ def _other_axis(record, operands, values, describe):
             constants = record.constants | {"axis": axis}
             make = lambda x, constants=constants: record.op.forward({}, x, **constants)
             yield "wrong-axis", f"use axis {axis}", make
-
-
-def _other_operand(record, operands, values, describe):
-    for slot, (old, value) in enumerate(operands):
-        for new, other in values.items():
-            if new != old and other.shape == value.shape and not np.array_equal(other, value):
-                name = "wrong-operand"
-                output = values["the output"]
-                if output.shape == value.shape and np.array_equal(value, output):
-                    name = "output-for-input"
-                elif output is other or np.array_equal(other, output):
-                    name = "input-for-output"
-                make = lambda *a, n=new, s=slot: record.op.forward(
-                    {}, *a[:s], values[n], *a[s + 1 :], **record.constants
-                )
-                yield name, f"put {new} in the place of {old}", make
 
 
 def _sum_more(record, operands, values, describe):
@@ -269,4 +261,4 @@ def _term(record, operands, values, describe):
         yield "wrong-function", f"use {other.__name__.lower()}", lambda a: other.forward({}, a)
 
 
-CHANGES = [_term, _transpose, _other_axis, _sum_more, _product_in_a_sum, _factor, _other_operand]
+CHANGES = [_term, _transpose, _other_axis, _sum_more, _product_in_a_sum, _factor]
