@@ -68,7 +68,22 @@ export function makePad({ onPoint, onDirection, arrow }) {
     onPoint(point);
   });
 
+  /** Heights to show around the value: what the tangent line and the curve near the point need, so that a steep end far
+   * away does not flatten everything. */
+  function span(data, { at, value, slope }) {
+    const wide = window[0].max - window[0].min;
+    const here = Math.round(((at[0] - window[0].min) / wide) * (data.length - 1));
+    const near = data.slice(Math.max(0, here - data.length / 8), here + data.length / 8).filter(Number.isFinite);
+    const all = data.filter(Number.isFinite);
+    const range = (ys) => (ys.length ? Math.max(...ys) - Math.min(...ys) : 0);
+    const rise = Number.isFinite(slope) ? (Math.abs(slope) * wide) / 2 : 0;
+    const half = 1.1 * Math.min(Math.max(rise, 2 * range(near)), range(all)) || 1;
+    const middle = Number.isFinite(value) ? value : 0;
+    return [middle - half, middle + half];
+  }
+
   let drawn = "";
+  let [low, high] = [0, 1];
   function update(next) {
     ({ list, window } = next);
     const { at, seed, names, showSeed } = next;
@@ -90,11 +105,9 @@ export function makePad({ onPoint, onDirection, arrow }) {
       const n = 4 * CELLS + 1;
       const xs = Float64Array.from({ length: n }, (_, i) => window[0].min + ((window[0].max - window[0].min) * i) / (n - 1));
       const out = evaluate(list, [tensor([n], xs)])[list.outputs[0]];
-      const ys = out.data.filter(Number.isFinite).sort();
-      const [low, high] = [ys[Math.floor(ys.length * 0.02)] ?? 0, ys[Math.ceil(ys.length * 0.98) - 1] ?? 1];
-      const room = (high - low || 1) * 0.12;
-      const scale = (SIZE * 1) / (high - low + 2 * room || 1);
-      const down = (y) => SIZE - (y - low + room) * scale;
+      if (key !== drawn || !(next.value > low && next.value < high)) [low, high] = span(out.data, next);
+      const scale = SIZE / (high - low);
+      const down = (y) => SIZE - (y - low) * scale;
       let path = "";
       out.data.forEach((y, i) => {
         const inside = Number.isFinite(y) && Math.abs(down(y)) < 5 * SIZE;
