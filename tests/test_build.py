@@ -38,6 +38,8 @@ A chapter for the tests, with a first paragraph that describes it.
 CHAPTER = (
     HEAD
     + """
+$\\newcommand{\\tangent}[1]{\\dot{#1}}\\newcommand{\\adjoint}[1]{\\bar{#1}}$
+
 $\\tangent{v} = 2$ and {glue:text}`half:.2f`
 
 :::{tip} Good to know
@@ -174,6 +176,7 @@ def test_the_notebook_to_take_away_is_plain(trial):
     text = "\n".join(cell.source for cell in notebook.cells)
     assert "$\\dot{v} = 2$ and 0.50" in text
     assert "> **Good to know**" in text and "See A trial." in text
+    assert "newcommand" not in text and "newcommand" not in trial.page()
     assert "{ref}" not in text and ":::" not in text and "(trial)=" not in text
 
 

@@ -14,6 +14,7 @@ import jupytext
 import nbformat
 from exercises import expand_notebook
 from fresh_runs import is_notebook
+from page_assets import NOTEBOOK_MACROS
 from sphinx.directives.code import LiteralIncludeReader
 
 FENCE = re.compile(r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w:-]+)\}[ \t]*(?P<title>.*)$")
@@ -147,6 +148,7 @@ def glued(path):
 def make_notebook(app, docname):
     """The chapter as an `nbformat` notebook."""
     source = Path(app.env.doc2path(docname)).read_text(encoding="utf-8")
+    source = NOTEBOOK_MACROS.sub("", source)  # here each macro is written out
     notebook = expand_notebook(jupytext.reads(source, fmt="md:myst"))
     numbers = Path(app.outdir).parent / "jupyter_execute" / f"{docname}.glue.json"
     translator = Translator(app, docname, glued(numbers))

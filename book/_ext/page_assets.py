@@ -21,6 +21,9 @@ MATHJAX = ["tex-mml-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensio
 # page.
 UNUSED = ("THEBE_JS_URL", "sphinx-thebe", "require.js", "embed-amd")
 
+# A line of definitions alone, as chapters have it under their title.
+NOTEBOOK_MACROS = re.compile(r"^\$\\newcommand\{.*\}\$\n", re.M)
+
 # The theme's own markup, (what it writes, what it should have written).
 MENDS = [
     # 1.5 MB of icons as a script, though the same icons come as fonts
@@ -68,6 +71,12 @@ def copy_mathjax(app, exception):
         (shutil.copytree if source.is_dir() else shutil.copy)(source, copy)
 
 
+def drop_notebook_macros(app, docname, source):
+    r"""A chapter's line of \newcommand is for Jupyter, which knows none of the book's macros;
+    the page has them, in colour, from _config.yml."""
+    source[0] = NOTEBOOK_MACROS.sub("", source[0])
+
+
 def prepare_page(app, pagename, templatename, context, doctree):
     """Leave unused scripts out, describe the page, and lend `mend` to the template."""
     context["mend"] = mend
@@ -104,6 +113,7 @@ def setup(app):
     app.add_css_file("book.css")
     app.add_js_file("book.js", loading_method="defer")
     app.connect("builder-inited", require_mathjax)
+    app.connect("source-read", drop_notebook_macros)
     app.connect("html-page-context", prepare_page, priority=900)
     app.connect("build-finished", copy_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
