@@ -135,6 +135,14 @@ export const reducedMotion = () => matchMedia("(prefers-reduced-motion: reduce)"
 export const inJupyter = () => document.body.dataset.jpThemeLight !== undefined || document.querySelector("#jp-main-content-panel, .jp-Notebook") !== null;
 
 /**
+ * Leave the keys to the controls inside `root`. JupyterLab's shortcuts take arrows, Enter and Space from whatever has the
+ * focus in a notebook and is no text field; they skip an element that carries this mark itself.
+ */
+export function keepKeys(root) {
+  for (const control of root.querySelectorAll("input, select, button, [tabindex]")) control.dataset.lmSuppressShortcuts = "true";
+}
+
+/**
  * A widget's part of the address: #trace=...&trace.step=3. The second widget of a kind on a page is called trace2, and so on.
  * `write` leaves everyone else's part alone and adds nothing to the browser's history.
  */

@@ -331,9 +331,16 @@ def test_the_colours_follow_the_page(open_page, demo):
 
 
 def test_jupyter_gets_the_same_widget_in_one_text(open_page, demo):
-    assert LiveMLP._esm is not None
+    assert LiveMLP._esm == bundle(WIDGETS / "live_mlp" / "live_mlp.js")
     one, other = open_page(demo), open_page(demo.replace("demo.html", "bundle.html"))
     button(one, "Step").click()
     button(other, "Step").click()
     assert figures(one) == figures(other)
     assert picture(one, "surface") == picture(other, "surface")
+
+
+def test_jupyterlab_leaves_the_keys_to_the_controls(open_page, demo):
+    """Its shortcuts pass over an element that carries the mark, and no other."""
+    controls = open_page(demo).locator(".live-mlp :is(input, select, button, [tabindex])")
+    marks = controls.evaluate_all("all => all.map(e => e.dataset.lmSuppressShortcuts)")
+    assert len(marks) > 15 and set(marks) == {"true"}

@@ -4,7 +4,7 @@
 // the clock, words. It is an anywidget: render({model, el}) is called once for each place in a page.
 
 import { tensor } from "../engine.js";
-import { announcer, brief, format, uniqueId, urlState } from "../toolkit.js";
+import { announcer, brief, format, keepKeys, uniqueId, urlState } from "../toolkit.js";
 import {
   drawBars,
   drawCurves,
@@ -252,6 +252,7 @@ function render({ model, el }) {
   root.setAttribute("aria-label", "A network that trains in the page");
   root.innerHTML = page(id, state);
   root.dataset.mgState = address.mark;
+  keepKeys(root);
   el.append(root);
   const voice = announcer();
   const parts = Object.fromEntries([...root.querySelectorAll("[data-part]")].map((e) => [e.dataset.part, e]));
@@ -413,6 +414,7 @@ function render({ model, el }) {
     );
 
   function draw() {
+    if (!root.isConnected) return; // Jupyter renders first and attaches later; then the size changes from nothing
     clock.drawn = performance.now();
     const latest = run.now();
     quiet = silent(run.net, sample.X);
