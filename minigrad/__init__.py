@@ -8,7 +8,7 @@
     y.backward()
     x1.grad, x2.grad
 
-Start with `core`: reverse mode is that one file. Importing this package imports NumPy and nothing else.
+Start with `core`: reverse mode is that one file. This package imports NumPy and nothing else.
 """
 
 from minigrad.checker import gradcheck
