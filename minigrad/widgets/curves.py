@@ -8,7 +8,7 @@ import html
 import math
 
 STYLES = [("#0072B2", ""), ("#D55E00", "6 3")]
-WIDTH, HEIGHT = 340, 210
+WIDTH, HEIGHT = 346, 210
 LEFT, RIGHT, TOP, BOTTOM = 46, 330, 34, 172
 
 

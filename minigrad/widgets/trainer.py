@@ -83,12 +83,12 @@ class Trainer(widgets.VBox):
         sizes = sorted({1, 2, 4, 8, 16, 32, 64, 128, 256, 512} | {batch})
         sizes = [size for size in sizes if size <= len(self.train[1])] or [batch]
         self.rate = widgets.FloatLogSlider(
-            rate, min=-4, max=1, step=0.05, description="rate α",
-            tooltip="Learning rate: the length of a step", readout_format=".3g",
+            rate, min=-4, max=1, step=0.05, description="rate",
+            tooltip="Learning rate α: the length of a step", readout_format=".3g",
         )  # fmt: skip
         self.momentum = widgets.FloatSlider(
-            momentum, min=0, max=0.99, step=0.01, description="momentum μ",
-            tooltip="How much of the last step is kept: 0 is plain gradient descent",
+            momentum, min=0, max=0.99, step=0.01, description="momentum",
+            tooltip="μ, how much of the last step is kept: 0 is plain gradient descent",
         )  # fmt: skip
         self.batch = widgets.SelectionSlider(
             value=min(batch, sizes[-1]), options=sizes, description="batch",
@@ -104,15 +104,15 @@ class Trainer(widgets.VBox):
         )  # fmt: skip
         self._width_control = [self.width] if self._make else []
         actions = {
-            "Train": (self._start, "play", "Train, or go on after a pause"),
-            "Pause": (self._pause, "pause", "Halt; Train goes on from here"),
-            "Stop": (self._stop, "stop", "End the run; the model keeps what it has learnt"),
-            "Reset": (self._reset, "undo", "End the run and give the model its first weights back"),
+            "Train": (self._start, "Train, or go on after a pause"),
+            "Pause": (self._pause, "Halt; Train goes on from here"),
+            "Stop": (self._stop, "End the run; the model keeps what it has learnt"),
+            "Reset": (self._reset, "End the run and give the model its first weights back"),
         }
         # None of them is ever disabled: a button that goes grey takes the keyboard's focus with it.
         self.buttons = {}
-        for name, (act, icon, tooltip) in actions.items():
-            button = widgets.Button(description=name, icon=icon, tooltip=tooltip)
+        for name, (act, tooltip) in actions.items():
+            button = widgets.Button(description=name, tooltip=tooltip)
             button.on_click(lambda _, act=act: self._on_loop(act))
             self.buttons[name] = button
         self.progress = widgets.FloatProgress(
@@ -128,8 +128,8 @@ class Trainer(widgets.VBox):
         # A screen reader hears what changes the state of things, not each of the numbers in
         # between.
         role = ' role="status"' if announce else ""
-        details = f"<br>{html.escape(details)}" if details else ""
-        self.status.value = f"<p{role}>{html.escape(words)}{details}</p>"
+        lines = "<br>".join(html.escape(line) for line in (words, details) if line)
+        self.status.value = f'<div{role} style="line-height:1.5">{lines}</div>'
 
     def _draw(self):
         done, total = len(self.history["loss"]) - 1, self.epochs.value
