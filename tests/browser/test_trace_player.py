@@ -18,7 +18,7 @@ ADJOINTS = ["5 + 0.5 = 5.5", "−0.283662 + 2 = 1.716338", "1", "1", "−1", "1"
 
 
 def column(page, key):
-    cells = page.locator(f".mg-trace .mg-mode-both tbody td.mg-{key}").all_inner_texts()
+    cells = page.locator(f".mg-player .mg-mode-both tbody td.mg-{key}").all_inner_texts()
     return [re.sub(r"\s+", " ", cell).strip() for cell in cells]
 
 
@@ -213,7 +213,7 @@ def test_accessible_and_within_the_page(demo, axe, width, scheme, mode):
 
 
 def test_the_theme_of_the_page_wins(demo):
-    background = "() => getComputedStyle(document.querySelector('.mg-trace')).backgroundColor"
+    background = "() => getComputedStyle(document.querySelector('.mg-player')).backgroundColor"
     assert demo(query="?theme=dark", scheme="light").evaluate(background) == "rgb(20, 24, 30)"
     assert demo(query="?theme=light", scheme="dark").evaluate(background) == "rgb(255, 255, 255)"
 
@@ -257,9 +257,9 @@ def test_bundled_twice_on_one_page(open_page, package_site):
     widget = TracePlayer("x1*x2", at=(3, 4), mode="reverse")
     traits = {name: getattr(widget, name) for name in ["expression", "at", "seed", "mode", "step"]}
     page.evaluate(HOST, [widget._esm, widget._css, traits])
-    marks = page.locator(".mg-trace").evaluate_all("all => all.map(one => one.dataset.mgState)")
+    marks = page.locator(".mg-player").evaluate_all("all => all.map(one => one.dataset.mgState)")
     assert marks == ["trace", "trace-2"], "each has its own part of the address"
-    last = page.locator(".mg-trace").nth(1)
+    last = page.locator(".mg-player").nth(1)
     assert last.locator("td.mg-adjoint").all_inner_texts()[:2] == ["4", "3"]
     last.get_by_role("button", name="First step").click()
     page.wait_for_function("() => location.hash.includes('trace2.step=0')")

@@ -289,7 +289,7 @@ export default {
 
     const root = h(
       "section",
-      { class: "mg-widget mg-trace", "aria-label": "Trace player", "data-mg-state": url.mark },
+      { class: "mg-widget mg-player", "aria-label": "Trace player", "data-mg-state": url.mark },
       h("div", { class: "mg-head" }, h("label", { for: inputId, class: "mg-math mg-f" }), input, examples.element),
       mistake,
       h(
