@@ -142,7 +142,8 @@ def glued(path):
     if not path.exists():
         return {}
     found = json.loads(path.read_text(encoding="utf-8"))
-    return {name: output["data"].get("text/plain", name) for name, output in found.items()}
+    texts = {name: output["data"].get("text/plain", name) for name, output in found.items()}
+    return {name: text.strip("'\"") for name, text in texts.items()}  # a word comes with its quotes
 
 
 def make_notebook(app, docname):
