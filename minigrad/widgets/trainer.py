@@ -115,9 +115,7 @@ class Trainer(widgets.VBox):
             button = widgets.Button(description=name, tooltip=tooltip)
             button.on_click(lambda _, act=act: self._on_loop(act))
             self.buttons[name] = button
-        self.progress = widgets.FloatProgress(
-            0.0, min=0.0, max=epochs, description="progress", tooltip="Epochs done"
-        )
+        self.progress = widgets.FloatProgress(0.0, min=0.0, max=epochs, tooltip="Epochs done")
         self.status, self.chart = widgets.HTML(), widgets.HTML()
         self._say("Ready. Press Train.")
         for slider in self.rate, self.momentum, self.batch, self.epochs:

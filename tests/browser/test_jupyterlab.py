@@ -323,7 +323,7 @@ def test_the_live_cells_of_a_chapter_answer(notebook, chapter):
         pytest.skip(f"{path} is not written yet")
     opened = notebook(path)  # jupytext opens the Markdown file as a notebook
     live = opened.tagged("live")
-    assert live
+    assert live, f"{path} has no cell tagged live"
     for index in live:
         opened.wait(
             "the chapter up to its live cell",
