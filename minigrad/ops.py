@@ -221,8 +221,9 @@ class Sigmoid(Op):
         if isinstance(x, TensorNode):  # on nodes the sigmoid is itself, not the steps it takes
             y = Sigmoid.do_forward(x)
         else:
-            small = np.exp(-np.abs(x))
-            y = np.where(x >= 0, 1.0, small) / (1.0 + small)
+            right = np.greater_equal(x, 0.0)
+            small = np.exp(np.where(right, -x, x))  # not -abs(x): duals would see its kink at 0
+            y = np.where(right, 1.0, small) / (1.0 + small)
         context["y"] = y
         return y
 
