@@ -121,7 +121,7 @@ def _changed_lists(t, i):
             if record is changed:
                 outputs = make(*inputs)
             else:
-                outputs = record.op.forward({}, *inputs, **record.constants)
+                outputs = _again(record, inputs)
             outputs = outputs if isinstance(outputs, tuple) else (outputs,)
             made |= {id(node): y for node, y in zip(record.outputs, outputs, strict=True)}
         return t.settled(i, made[id(result)], np.shape(t.ys[0]))
@@ -176,89 +176,81 @@ def _record(t, i):
     return result, named, steps, describe
 
 
-# Each change: (record, its operands as (name, value), named values) -> (name, sentence, new op).
+# One kind of change each: from a record, its operands as (name, value) and the named values, yields
+# (name of the mistake, what to do about it, what the op should compute from its operands instead).
+
+
+def _term(record, operands, values, describe):
+    """A term with the wrong sign, a sine for a cosine."""
+    op, names = record.op, [name for name, _ in operands]
+    if op is Add:
+        yield "sign-of-a-term", f"subtract {names[1]}", lambda a, b: a - b
+        yield "sign-of-a-term", f"subtract {names[0]}", lambda a, b: b - a
+    if op is Subtract:
+        yield "sign-of-a-term", f"add {names[1]}", lambda a, b: a + b
+    if op is Negate:
+        yield "sign-of-a-term", "leave out the minus", lambda a: a
+    if op in (Sin, Cos):
+        other = {Sin: Cos, Cos: Sin}[op]
+        yield "wrong-function", f"use {other.__name__.lower()}", lambda a: other.forward({}, a)
 
 
 def _transpose(record, operands, values, describe):
+    """A product of matrices in which one should be transposed."""
     if record.op is MatMul:
-        (left, a), (right, b) = operands
         turn = lambda x: np.swapaxes(x, -1, -2)
-        yield "transposed-operand", f"transpose {right}", lambda a, b: a @ turn(b)
-        yield "transposed-operand", f"transpose {left}", lambda a, b: turn(a) @ b
+        yield "transposed-operand", f"transpose {operands[1][0]}", lambda a, b: a @ turn(b)
+        yield "transposed-operand", f"transpose {operands[0][0]}", lambda a, b: turn(a) @ b
 
 
-def _other_axis(record, operands, values, describe):
+def _axis(record, operands, values, describe):
+    """A sum over the wrong axis, or none where one belongs."""
     if record.op in (Sum, Mean, Max):
         for axis in (None, *range(operands[0][1].ndim)):
             constants = record.constants | {"axis": axis}
             make = lambda x, constants=constants: record.op.forward({}, x, **constants)
             yield "wrong-axis", f"use axis {axis}", make
-
-
-def _sum_more(record, operands, values, describe):
-    apply = lambda inputs: record.op.forward({}, *inputs, **record.constants)
     for axis in range(record.outputs[0].ndim):
-        make = lambda *a, axis=axis: np.sum(apply(a), axis=axis, keepdims=True)
+        make = lambda *a, axis=axis: np.sum(_again(record, a), axis=axis, keepdims=True)
         yield "missing-sum", f"sum over axis {axis} (with keepdims=True)", make
 
 
-def _product_in_a_sum(record, operands, values, describe):
-    inside = lambda a: getattr(a, "source", None) and a.source.op is Sum
-    if record.op is Multiply and any(map(inside, record.inputs)):
-        slot = 0 if inside(record.inputs[0]) else 1
-        summed = record.inputs[slot].source
-        make = lambda *ab: summed.op.forward(
-            {}, summed.inputs[0].value * ab[1 - slot], **summed.constants
-        )
-        yield "index-swap", f"{operands[1 - slot][0]} belongs inside the sum, under its index", make
-    if record.op is Sum and getattr(record.inputs[0], "source", None):
-        product = record.inputs[0].source
-        if product.op is Multiply:
-            for slot in (0, 1):
-                a, b = [getattr(x, "value", x) for x in product.inputs][:: 1 - 2 * slot]
-                make = lambda _, a=a, b=b: record.op.forward({}, a, **record.constants) * b
-                name = describe(product.inputs[1 - slot])
-                yield "index-swap", f"{name} belongs outside the sum", make
+def _index(record, operands, values, describe):
+    """A factor outside a sum, under the result's index, that belongs inside; or the reverse."""
+    sources = [getattr(a, "source", None) for a in record.inputs]
+    for slot, source in enumerate(sources if record.op is Multiply else ()):
+        if source is not None and source.op is Sum:
+            terms = source.inputs[0].value
+            make = lambda *ab, s=source, t=terms, k=slot: _again(s, [t * ab[1 - k]])
+            yield "index-swap", f"{operands[1 - slot][0]} belongs inside the sum", make
+    if record.op is Sum and sources[0] is not None and sources[0].op is Multiply:
+        a, b = (getattr(x, "value", x) for x in sources[0].inputs)
+        first, second = map(describe, sources[0].inputs)
+        yield "index-swap", f"{second} belongs outside the sum", lambda _: _again(record, [a]) * b
+        yield "index-swap", f"{first} belongs outside the sum", lambda _: _again(record, [b]) * a
 
 
 def _factor(record, operands, values, describe):
-    whole = record is not None and record.op is Multiply and operands[0][0] == "1"
-    apply = lambda inputs: record.op.forward({}, *inputs, **record.constants)
+    """A factor too few, or one too many."""
+    whole = record.op is Multiply and operands[0][0] == "1"
+    factors = []
     for name, p in values.items():
-        for text, q in (
-            (name, p),
-            (f"(1 - {name})", 1 - p),
-            (f"(1 + {name})", 1 + p),
-            (f"(1 - {name}²)", 1 - p * p),
-        ):
-            yield "missing-factor", f"multiply by {text}", lambda *a, q=q: apply(a) * q
-            yield "missing-factor", f"divide by {text}", lambda *a, q=q: apply(a) / q
-        yield "missing-factor", f"multiply by {name}²", lambda *a, q=p: apply(a) * q**2
-        yield "missing-factor", f"divide by {name}²", lambda *a, q=p: apply(a) / q**2
-        for axis in range(p.ndim if whole else 0):
-            s = np.sum(p, axis=axis, keepdims=True)
-            yield (
-                "missing-factor",
-                f"divide by the sum of {name} over axis {axis}",
-                lambda *a, s=s: apply(a) / s,
-            )
+        factors += [(name, p), (f"{name}²", p * p), (f"(1 - {name})", 1 - p)]
+        factors += [(f"(1 + {name})", 1 + p), (f"(1 - {name}²)", 1 - p * p)]
+        for axis in range(p.ndim * whole):
+            total = np.sum(p, axis=axis, keepdims=True)
+            factors.append((f"the sum of {name} over axis {axis}", total))
+    for name, q in factors:
+        yield "missing-factor", f"multiply by {name}", lambda *a, q=q: _again(record, a) * q
+        yield "missing-factor", f"divide by {name}", lambda *a, q=q: _again(record, a) / q
     if record.op in (Multiply, Divide) and not whole:
         yield "extra-factor", f"leave out {operands[1][0]}", lambda a, b: a + 0 * b
     if record.op is Multiply and not whole:
         yield "extra-factor", f"leave out {operands[0][0]}", lambda a, b: b + 0 * a
 
 
-def _term(record, operands, values, describe):
-    if record.op is Add:
-        yield "sign-of-a-term", f"subtract {operands[1][0]}", lambda a, b: a - b
-        yield "sign-of-a-term", f"subtract {operands[0][0]}", lambda a, b: b - a
-    if record.op is Subtract:
-        yield "sign-of-a-term", f"add {operands[1][0]}", lambda a, b: a + b
-    if record.op is Negate:
-        yield "sign-of-a-term", "leave out the minus", lambda a: a
-    if record.op in (Sin, Cos):
-        other = {Sin: Cos, Cos: Sin}[record.op]
-        yield "wrong-function", f"use {other.__name__.lower()}", lambda a: other.forward({}, a)
+def _again(record, inputs):
+    return record.op.forward({}, *inputs, **record.constants)
 
 
-CHANGES = [_term, _transpose, _other_axis, _sum_more, _product_in_a_sum, _factor]
+CHANGES = [_term, _transpose, _axis, _index, _factor]

@@ -210,7 +210,7 @@ MISTAKES = [
             lambda c, g: g / c["sum"] - np.sum(g, axis=1, keepdims=True) * c["x"] / c["sum"] ** 2
         ),
         (POSITIVE,),
-        r"context\['x'\] belongs inside the sum",
+        r"context\['x'\] belongs inside the sum, and",
     ),
     (
         "missing-factor",
@@ -330,6 +330,14 @@ def test_a_wrong_entry_is_shown_with_both_numbers():
     assert "input[1, 2] is -2.2" in str(report)
     assert f"{got:.6g}" in str(report) and f"{right:.6g}" in str(report)
     assert "No usual mistake fits" in str(report)
+
+
+def test_one_number_is_no_coincidence():
+    """At one point any wrong number is a constant times the right one: a second point tells."""
+    report = mg.gradcheck(of(mg.Sin, lambda c, g: g * np.sin(c["x"])), 2.0)
+    assert report.mistake == "wrong-function", report
+    report = mg.gradcheck(of(mg.Sin, lambda c, g: 3.0 * g * np.cos(c["x"])), 2.0)
+    assert report.mistake == "constant-factor", report
 
 
 def test_a_mistake_in_the_second_input_names_it():
