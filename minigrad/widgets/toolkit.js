@@ -139,7 +139,7 @@ export const inJupyter = () => document.body.dataset.jpThemeLight !== undefined 
  * focus in a notebook and is no text field; they skip an element that carries this mark itself.
  */
 export function keepKeys(root) {
-  for (const control of root.querySelectorAll("input, select, button, [tabindex]")) control.dataset.lmSuppressShortcuts = "true";
+  root.addEventListener("focusin", ({ target }) => (target.dataset.lmSuppressShortcuts = "true"));
 }
 
 /**

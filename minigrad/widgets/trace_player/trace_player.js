@@ -4,7 +4,7 @@
  * (the position of the stepper) says how much of them is known yet. */
 
 import { adjoints, evaluate, ExpressionError, OPS, parse, tangents, VARIABLES } from "../engine.js";
-import { aligned, announcer, brief, button, choice, copy, decimals, format, h, icon, inJupyter, reducedMotion, slider, svg, toggle, uniqueId, urlState } from "../toolkit.js";
+import { aligned, announcer, brief, button, choice, copy, decimals, format, h, icon, inJupyter, keepKeys, reducedMotion, slider, svg, toggle, uniqueId, urlState } from "../toolkit.js";
 import { drawGraph } from "./graph.js";
 import { makePad } from "./pad.js";
 
@@ -303,6 +303,7 @@ export default {
       summary.element,
       h("div", { class: "mg-foot" }, mode.element, table.element, h("span", { class: "mg-space" }), status, share, reset),
     );
+    keepKeys(root);
 
     // ---- Showing ---------------------------------------------------------------------------------------------------------------
 
