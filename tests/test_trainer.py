@@ -125,7 +125,7 @@ def test_sliders_act_on_the_very_next_step():
 
 def test_the_loop_stays_free_while_training():
     async def session():
-        trainer = Trainer(network(64), moons(1000), epochs=10_000, pace=None)
+        trainer = Trainer(network(64), moons(5000), batch=1, epochs=10_000, pace=None)
         press(trainer, "Train")
         begun = time.monotonic()
         for _ in range(20):  # another cell, twenty times: each may have to wait for one burst
