@@ -15,8 +15,12 @@ from minigrad.checker import gradcheck
 from minigrad.core import Op, OpNode, TensorNode, no_grad, strict, wengert_list
 from minigrad.dual import Dual
 from minigrad.functions import (
+    checkpoint,
     cross_entropy,
     grad,
+    hessian,
+    hvp,
+    jacobian,
     jvp,
     log_softmax,
     logsumexp,

@@ -208,19 +208,22 @@ class Op:
 
     @classmethod
     def do_forward(cls, *inputs, **constants):
-        """Run `forward`, add a line to the Wengert list, return the output or outputs as nodes."""
+        """Run `forward`, add a line to the Wengert list, return the output or outputs as nodes.
+
+        Without a node among the inputs there is nothing to record: the outputs come as they are.
+        """
         context, raw = {}, tuple([_raw(value) for value in inputs])
         try:
             outputs = cls.forward(context, *raw, **constants)
         except ValueError as error:
             shapes = " and ".join(str(np.shape(value)) for value in raw)
             raise ValueError(f"{cls.__name__} of shapes {shapes}: {error}") from error
-        if hasattr(outputs, "tangent"):  # forward mode: the inputs were duals, and so is the output
-            return outputs
+        if not any([isinstance(value, TensorNode) for value in inputs]):
+            return outputs  # of arrays, an array; of the duals of forward mode, a dual
         several = type(outputs) is tuple
         outputs = outputs if several else (outputs,)
         values = [promises.output_value(cls, value) for value in outputs]
-        if _recording.get() and any([isinstance(value, TensorNode) for value in inputs]):
+        if _recording.get():
             record = OpNode(cls, context, inputs, constants)
             nodes = tuple([TensorNode(value, record, slot) for slot, value in enumerate(values)])
             record.outputs = nodes

@@ -9,7 +9,7 @@ import contextvars
 
 import numpy as np
 
-from minigrad.core import RULES, TensorNode, pull_back
+from minigrad.core import RULES, Op, TensorNode, no_grad, pull_back
 from minigrad.dual import Dual, NoDualRule
 from minigrad.ops import LogSumExp, Sigmoid
 
@@ -169,3 +169,69 @@ def jvp(f, inputs, tangents):
 def _inner(gradients, tangents):
     gradients = gradients if isinstance(gradients, tuple) else (gradients,)
     return sum(np.sum(g * v) for g, v in zip(gradients, tangents))
+
+
+def jacobian(f, mode=None):
+    """All derivatives of an array by an array: jacobian(f)(x)[i, j] is ∂yᵢ/∂xⱼ.
+
+    Its shape is y.shape + x.shape.
+
+    One pass gives a column (forward mode, one for each entry of x) or a row (reverse mode, one for
+    each entry of y), so the shorter side decides; `mode`, "forward" or "reverse", overrules. After
+    a call the attribute `mode` of the function says which it was.
+    """
+    if mode not in (None, "forward", "reverse"):
+        raise ValueError(f"jacobian: mode={mode!r}; expected 'forward', 'reverse' or None")
+
+    def derivative(x):
+        y, pullback = vjp(f, x)
+        derivative.mode = mode or ("forward" if np.size(x) < np.size(y) else "reverse")
+        if derivative.mode == "reverse":
+            entries = [pullback(e) for e in _basis(y)]
+            return np.reshape(np.stack(entries), np.shape(y) + np.shape(x))
+        entries = [jvp(f, (x,), (e,))[1] for e in _basis(x)]
+        return np.reshape(np.stack(entries, axis=-1), np.shape(y) + np.shape(x))
+
+    derivative.mode = mode
+    return derivative
+
+
+def hessian(f):
+    """Second derivatives of a scalar function: hessian(f)(x)[i, j] is ∂²f/∂xᵢ∂xⱼ."""
+    return jacobian(grad(f), mode="reverse")
+
+
+def hvp(f, x, v):
+    """The Hessian of `f` at x times v, at the cost of a few gradients: no matrix is made.
+
+    The Hessian is symmetric, so pulling v back through x ↦ ∇f(x) gives Hᵀv = Hv.
+    """
+    return vjp(grad(f), x)[1](v)
+
+
+def checkpoint(f):
+    """`f` again, but its steps are forgotten after the forward pass, and rerun for the backward.
+
+    Saves the memory of f's notes for one more run of f. Gradients reach the *inputs* of f; a node
+    that f uses without being handed it counts as a constant.
+    """
+
+    class Checkpoint(Op):
+        @staticmethod
+        def forward(context, *inputs):
+            context["inputs"] = inputs
+            if any(isinstance(x, TensorNode) for x in inputs):
+                return f(*inputs)
+            with no_grad():
+                return f(*map(TensorNode, inputs)).value
+
+        @staticmethod
+        def backward(context, gy):
+            return vjp(f, *context["inputs"])[1](gy)
+
+    return Checkpoint.do_forward
+
+
+def _basis(x):
+    """Arrays of the shape of x with a single 1, one for each entry."""
+    return np.eye(np.size(x)).reshape(-1, *np.shape(x))

@@ -1,0 +1,145 @@
+"""Losses, and derivatives as functions of functions, against formulas and HIPS autograd."""
+
+import tracemalloc
+
+import autograd
+import autograd.numpy as anp
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.solutions import Normalize, ReLU
+
+
+def curve(x):
+    """From one number to three."""
+    return np.stack([np.sin(x), x * x, np.exp(-x)])
+
+
+def swirl(x, np=np):
+    """From four numbers to two."""
+    return np.stack([np.sum(x * np.sin(x)), np.prod(x) if np is anp else x[0] * x[1] * x[2] * x[3]])
+
+
+@pytest.fixture
+def x():
+    return np.random.default_rng(4).uniform(0.5, 2.0, 4)
+
+
+def test_jacobian_goes_the_shorter_way_and_says_which(x):
+    few_in = mg.jacobian(curve)
+    np.testing.assert_allclose(few_in(0.3), [np.cos(0.3), 0.6, -np.exp(-0.3)])
+    assert few_in.mode == "forward"
+    few_out = mg.jacobian(swirl)
+    expected = autograd.jacobian(lambda x: anp.array([anp.sum(x * anp.sin(x)), anp.prod(x)]))(x)
+    np.testing.assert_allclose(few_out(x), expected)
+    assert few_out.mode == "reverse"
+
+
+@pytest.mark.parametrize("f, at", [(curve, 0.3), (swirl, np.array([0.5, 1.0, 1.5, 2.0]))])
+def test_both_modes_give_one_jacobian(f, at):
+    forward, reverse = mg.jacobian(f, mode="forward"), mg.jacobian(f, mode="reverse")
+    np.testing.assert_allclose(forward(at), reverse(at), rtol=1e-13)
+
+
+def test_jacobian_of_a_matrix_keeps_both_shapes():
+    x = np.arange(6.0).reshape(2, 3)
+    J = mg.jacobian(lambda x: np.sum(x * x, axis=1))(x)
+    assert J.shape == (2, 2, 3)
+    np.testing.assert_allclose(J[0], [[0, 2, 4], [0, 0, 0]])
+
+
+def test_jacobian_refuses_an_unknown_mode():
+    with pytest.raises(ValueError, match="'sideways'.*forward.*reverse"):
+        mg.jacobian(curve, mode="sideways")
+
+
+def test_hessian_and_hvp_are_autograds(x):
+    v = np.array([1.0, -2.0, 0.5, 3.0])
+
+    def f(x, np):
+        return np.sum(np.exp(np.sin(x)) * x) + x[0] * x[1] ** 2 * np.log(x[3])
+
+    expected = autograd.hessian(lambda x: f(x, anp))(x)
+    np.testing.assert_allclose(mg.hessian(lambda x: f(x, np))(x), expected, rtol=1e-12)
+    np.testing.assert_allclose(mg.hvp(lambda x: f(x, np), x, v), expected @ v, rtol=1e-12)
+
+
+def test_hvp_through_the_readers_own_ops():
+    x, v = np.array([[1.0, 2.0, 3.0]]), np.array([[0.3, -1.0, 2.0]])
+    ours = lambda x: np.sum(ReLU.do_forward(Normalize.do_forward(x) - 0.2) ** 3)
+    theirs = lambda x: anp.sum(anp.maximum(x / anp.sum(x) - 0.2, 0.0) ** 3)
+    expected = autograd.hessian(theirs)(x).reshape(3, 3) @ v[0]
+    np.testing.assert_allclose(mg.hvp(ours, x, v)[0], expected, rtol=1e-10)
+
+
+def test_third_derivative():
+    third = mg.grad(mg.grad(mg.grad(lambda x: np.sin(x) * x**3)))
+    expected = autograd.grad(autograd.grad(autograd.grad(lambda x: anp.sin(x) * x**3)))
+    assert third(2.0) == pytest.approx(expected(2.0), rel=1e-12)
+
+
+def test_an_inner_gradient_sees_the_outer_variable():
+    outer = mg.grad(lambda a: a * mg.grad(lambda x: a * x * x)(3.0))  # a · 6a, derivative 12a
+    assert outer(2.0) == pytest.approx(24.0)
+
+
+def chain(x, steps=40):
+    for _ in range(steps):
+        x = np.tanh(x * 1.01)
+    return x
+
+
+def peak(f, x):
+    """The most memory, in bytes, that a forward and a backward pass hold at once."""
+    node = mg.TensorNode(x)
+    tracemalloc.start()
+    f(node).backward()
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return most, node.grad
+
+
+def test_checkpoints_give_the_same_gradient_in_less_memory(monkeypatch):
+    x = np.linspace(-1.0, 1.0, 20_000)
+
+    def in_pieces(x):
+        for _ in range(5):
+            x = mg.checkpoint(lambda x: chain(x, 8))(x)
+        return x
+
+    whole, expected = peak(chain, x)
+    pieces, found = peak(in_pieces, x)
+    np.testing.assert_allclose(found, expected, rtol=1e-13)
+    assert pieces < 0.5 * whole
+
+
+def test_a_second_derivative_passes_through_a_checkpoint():
+    f = lambda x: mg.checkpoint(lambda x: np.sin(x) * x)(x)
+    plain = lambda x: np.sin(x) * x
+    assert mg.grad(mg.grad(f))(0.7) == pytest.approx(mg.grad(mg.grad(plain))(0.7), rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    "call, says",
+    [
+        (lambda: mg.grad(lambda x: x * x)(np.ones(3)), r"shape \(3,\).*one number"),
+        (lambda: mg.jvp(np.sin, (np.ones(2),), (np.ones(3),)), r"tangent of its own shape"),
+        (lambda: mg.vjp(np.sin, np.ones(2))[1](np.ones(3)), r"cotangent of shape \(3,\)"),
+        (lambda: mg.mean_squared_error(np.ones((3, 1)), np.ones(3)), r"\(3, 1\).*\(3,\)"),
+        (lambda: mg.cross_entropy(np.ones((2, 3)), np.array([0, 3])), r"0 to 2"),
+        (lambda: mg.cross_entropy(np.ones((2, 3)), np.array([0.0, 1.0])), r"integers"),
+        (lambda: mg.cross_entropy(np.ones((2, 3)), np.array([[0], [1]])), r"\(n, classes\)"),
+    ],
+)
+def test_bad_input_is_told_what_was_expected(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()
+
+
+def test_softmax_stands_a_thousand():
+    np.testing.assert_array_equal(mg.softmax(np.array([1000.0, 0.0])), [1.0, 0.0])
+
+
+def test_a_function_that_ignores_its_input_has_gradient_zero():
+    assert mg.grad(lambda x: 3.0)(2.0) == 0.0
