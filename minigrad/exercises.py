@@ -385,7 +385,7 @@ def _leaf_difference(got, expected, rtol, atol):
     arrays = isinstance(got, np.ndarray) and isinstance(expected, np.ndarray)
     try:
         a, b = np.asarray(got), np.asarray(expected)
-    except ValueError:  # a ragged list
+    except (ValueError, TypeError):  # a ragged list, or a node or dual where a number belongs
         a, b = np.asarray(None), np.asarray(expected)
     if b.dtype.kind not in "iufc" or a.dtype.kind not in "biufc":
         same = a.shape == b.shape and bool(np.all(a == b))

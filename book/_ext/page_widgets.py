@@ -13,6 +13,7 @@ the output that belongs to them, and where to run it.
 
 import html
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -227,6 +228,7 @@ def copy_modules(app, exception):
 
 
 def setup(app):
+    os.environ["MINIGRAD_BOOK"] = "1"  # kernels inherit it: a Trainer then records a run at once
     app.connect("html-page-context", host_widgets, priority=800)
     app.connect("build-finished", copy_modules)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
