@@ -1,5 +1,5 @@
 // A box that scrolls sideways must be reachable by keyboard: a tab stop for those that do, and only those.
-const boxes = ".bd-article :is(div.math, .cell_output, .pst-scrollable-table-container, table, pre)";
+const boxes = ".bd-article :is(mjx-container, div.math, .cell_output, .pst-scrollable-table-container, table, pre)";
 
 function addTabStops() {
   for (const box of document.querySelectorAll(boxes)) {

@@ -148,6 +148,7 @@ def open_page(browser):
 def settle(page):
     """Wait until formulas are typeset and every widget has started (or failed)."""
     page.evaluate("() => window.MathJax?.startup?.promise")
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
     page.wait_for_function(
         "() => [...document.querySelectorAll('.widget-place')].every(p => p.dataset.state)"
     )
