@@ -48,13 +48,22 @@ def draw_trace(trace, show="primal"):
     for row in trace.rows:  # an arrow starts and ends at the edge of a box
         for name in row.inputs:
             ends = dict(patchA=boxes[name], patchB=boxes[row.name], shrinkA=1, shrinkB=2)
-            arrow = dict(arrowstyle="-|>", color=COLOURS["grey"], **ends)
+            bend = 0.35 if _passes_a_node(place[name], place[row.name], place.values()) else 0.0
+            path = dict(connectionstyle=f"arc3,rad={bend}", **ends)
+            arrow = dict(arrowstyle="-|>", color=COLOURS["grey"], **path)
             axes.annotate("", place[row.name], place[name], arrowprops=arrow)
     axes.set_xlim(-0.55, len(height) - 0.45)
     axes.set_ylim(-max(height.values()) / 2 - 0.1, max(height.values()) / 2 + 0.1)
     axes.axis("off")
     figure.tight_layout()
     return figure
+
+
+def _passes_a_node(start, end, places):
+    """Whether a straight arrow would run through a node that it has nothing to do with."""
+    (x0, y0), (x1, y1) = start, end
+    between = [(x, y) for x, y in places if x0 < x < x1]
+    return any(abs(y0 + (y1 - y0) * (x - x0) / (x1 - x0) - y) < 0.4 for x, y in between)
 
 
 def learning_curves(curves, xlabel="epoch", ylabel="loss", axes=None):
