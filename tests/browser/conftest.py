@@ -33,9 +33,13 @@ EXCEPTIONS = json.loads((Path(__file__).parent / "axe_exceptions.json").read_tex
 
 
 def pytest_collection_modifyitems(items):
+    """Mark the tests in this folder, and put them last: while Playwright lives, an event loop runs,
+    and no other test could start one of its own."""
+    here = Path(__file__).parent
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if here in item.path.parents:
             item.add_marker("browser")
+    items.sort(key=lambda item: here in item.path.parents)
 
 
 def give_up(reason):
