@@ -68,7 +68,7 @@ class TensorNode:
     def grad(self):
         """The adjoint: in a leaf what all passes added up, elsewhere what the last one left."""
         found = self._grad if self.source is None else self.source.adjoints[self.slot]
-        return np.zeros_like(self.value) if found is None else found
+        return np.zeros_like(self.value)[()] if found is None else found
 
     @grad.setter
     def grad(self, gradient):
@@ -128,6 +128,9 @@ class TensorNode:
     def __len__(self):
         return len(self.value)
 
+    def __iter__(self):  # without it Python asks for [0], and a 0-d node would pass for empty
+        return (self[i] for i in range(len(self)))
+
     __hash__ = object.__hash__
     __neg__ = lambda self: np.negative(self)
     __add__, __radd__ = _operator(np.add)
@@ -146,7 +149,7 @@ class TensorNode:
     mean = lambda self, axis=None, keepdims=False: np.mean(self, axis=axis, keepdims=keepdims)
     max = lambda self, axis=None, keepdims=False: np.max(self, axis=axis, keepdims=keepdims)
     reshape = lambda self, *shape: np.reshape(self, shape[0] if len(shape) == 1 else shape)
-    transpose = lambda self, *axes: np.transpose(self, axes or None)
+    transpose = lambda self, *axes: np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
 
 
 class OpNode:
@@ -168,14 +171,15 @@ class OpNode:
         The references are weak. A node holds on to its source; if the source held on to the node as
         well, the two would keep each other alive, and a graph would outlive its last user.
         """
+        if isinstance(self._outputs, weakref.ref):  # nearly always one, and a tuple costs 56 bytes
+            return (self._outputs(),)
         return tuple([output() for output in self._outputs])
 
     @outputs.setter
     def outputs(self, nodes):
-        self._outputs = tuple([weakref.ref(node) for node in nodes])
-        if (
-            len(nodes) > 1
-        ):  # an output that nobody uses has an adjoint of zeros, even when it is gone
+        references = tuple([weakref.ref(node) for node in nodes])
+        self._outputs = references if len(nodes) > 1 else references[0]
+        if len(nodes) > 1:  # one that nobody uses has an adjoint of zeros, even when it is gone
             self.adjoints = (None,) * len(nodes)
             self.blanks = tuple([(node.shape, node.dtype) for node in nodes])
 
@@ -281,7 +285,7 @@ def pull_back(outputs, cotangents, wrt=(), differentiable=False, keep=False):
         for position, (node, share) in enumerate(zip(record.inputs, shares)):
             if isinstance(node, TensorNode):
                 share = _fit(record, position, share, node, goutputs[0].shape)
-                if keep and node.source is None:
+                if node.source is None:
                     share = _owned(share, (*goutputs, *shares[:position], *record.context.values()))
                 add(node, share)
     for leaf in leaves.values():
@@ -353,8 +357,10 @@ def _fit(record, position, share, node, output_shape):
 
 def _owned(gradient, others):
     """A leaf's gradient may be changed by its owner (clipped, say): it must be its own array."""
-    lent = isinstance(gradient, np.ndarray) and gradient.base is not None
-    return np.array(gradient) if lent or any([gradient is o for o in others]) else gradient
+    if not isinstance(gradient, np.ndarray):  # a number, or a node, cannot be changed in place
+        return gradient
+    lent = gradient.base is not None or any([gradient is other for other in others])
+    return np.array(gradient) if lent else gradient
 
 
 def _rule(function):

@@ -340,7 +340,8 @@ def test_jupyter_gets_the_same_widget_in_one_text(open_page, demo):
 
 
 def test_jupyterlab_leaves_the_keys_to_the_controls(open_page, demo):
-    """Its shortcuts pass over an element that carries the mark, and no other."""
-    controls = open_page(demo).locator(".live-mlp :is(input, select, button, [tabindex])")
-    marks = controls.evaluate_all("all => all.map(e => e.dataset.lmSuppressShortcuts)")
+    """Its shortcuts pass over what carries the mark, and nothing else; the focus puts it on."""
+    focusable = ".live-mlp :is(input, select, button, [tabindex]):not(:disabled)"
+    controls = open_page(demo).locator(focusable).filter(visible=True)
+    marks = controls.evaluate_all("all => all.map(e => (e.focus(), e.dataset.lmSuppressShortcuts))")
     assert len(marks) > 15 and set(marks) == {"true"}
