@@ -98,20 +98,24 @@ def test_a_port_that_is_none_is_explained(port):
         serve.check(port)
 
 
-def test_no_network_is_told_from_a_failure():
-    with socket.socket() as unused:
+def test_no_network_is_told_from_a_failure(monkeypatch):
+    run = set_up.run
+    failing = lambda *command, **options: 1 if "install" in command else run(*command, **options)
+    monkeypatch.setattr(set_up, "run", failing)
+    monkeypatch.setattr(set_up, "PYTHON", sys.executable)
+    with socket.socket() as unused, pytest.raises(SystemExit) as stop:
         unused.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{unused.getsockname()[1]}/simple/"
-        said = set_up.explain_failure("pip", nobody, "the packages")
-    assert said.startswith(
-        "No network: pip was to fetch the packages, and 127.0.0.1 does not answer"
-    )
+        monkeypatch.setenv("PIP_INDEX_URL", nobody)
+        set_up.pip_install("nothing", what="the packages")
+    said = str(stop.value)
+    assert said.startswith("No network: pip was to fetch the packages, and its index does not")
     assert "HTTPS_PROXY" in said and "PIP_INDEX_URL" in said
 
 
-def test_a_failure_with_network_points_at_its_reason(tmp_path, monkeypatch):
-    monkeypatch.setattr(set_up, "reachable", lambda address: True)
-    said = set_up.explain_failure("npm", "https://example.org/", "the front-end files")
+def test_a_failure_with_network_points_at_its_reason():
+    answers = (sys.executable, "-c", "pass")
+    said = set_up.explain_failure("npm", answers, "the front-end files")
     assert said == "npm could not install the front-end files; the reason stands above."
 
 

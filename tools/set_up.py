@@ -8,11 +8,8 @@ import os
 import shutil
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 import venv
 from pathlib import Path
-from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
@@ -39,24 +36,15 @@ def works(*command):
         return False
 
 
-def reachable(address):
-    """Whether a server answers at the address, with whatever status."""
-    try:
-        urllib.request.urlopen(address, timeout=15).close()
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
-    return True
+def explain_failure(tool, ask, what):
+    """The last words after a failed download: was it the network, and what is needed?
 
-
-def explain_failure(tool, address, what):
-    """The last words after a failed download: was it the network, and what is needed?"""
-    host = urlsplit(address).hostname
-    if reachable(address):
+    `ask` is a command that only asks the tool's index whether it is there.
+    """
+    if works(*ask):
         return f"{tool} could not install {what}; the reason stands above."
     return (
-        f"No network: {tool} was to fetch {what}, and {host} does not answer.\n"
+        f"No network: {tool} was to fetch {what}, and its index does not answer.\n"
         "Set-up needs a connection once; building and reading need none. Connect and run the\n"
         "same command again: it goes on where it stopped. Behind a proxy set HTTPS_PROXY; with\n"
         "a mirror of your own set PIP_INDEX_URL (Python) and npm_config_registry (front end)."
@@ -66,8 +54,8 @@ def explain_failure(tool, address, what):
 def pip_install(*arguments, what):
     say(f"installing {what}")
     if run(PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "-q", *arguments):
-        index = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple/")
-        sys.exit(explain_failure("pip", index, what))
+        ask = (PYTHON, "-m", "pip", "index", "--retries", "0", "versions", "pip")
+        sys.exit(explain_failure("pip", ask, what))
 
 
 def make_venv():
@@ -122,8 +110,7 @@ def install_front_end():
     say(f"fetching {what}")
     path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
     if run(*npm, "ci", "--loglevel=error", env={**os.environ, "PATH": path}):
-        registry = os.environ.get("npm_config_registry", "https://registry.npmjs.org/")
-        sys.exit(explain_failure("npm", registry, what))
+        sys.exit(explain_failure("npm", (*npm, "ping"), what))
     (ROOT / "node_modules" / ".front-end").touch()
 
 
