@@ -45,6 +45,15 @@ class Dual:
     dtype = property(lambda self: self.primal.dtype)
     T = property(lambda self: np.transpose(self))
 
+    def __bool__(self):
+        return bool(self.primal)
+
+    def __len__(self):
+        return len(self.primal)
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
     def __repr__(self):
         show = lambda x: np.array2string(np.asarray(x), precision=6)
         return f"Dual({show(self.primal)}, {show(self.tangent)})"
@@ -94,7 +103,7 @@ class Dual:
     mean = lambda self, axis=None, keepdims=False: np.mean(self, axis=axis, keepdims=keepdims)
     max = lambda self, axis=None, keepdims=False: np.max(self, axis=axis, keepdims=keepdims)
     reshape = lambda self, *shape: np.reshape(self, shape[0] if len(shape) == 1 else shape)
-    transpose = lambda self, *axes: np.transpose(self, axes or None)
+    transpose = lambda self, *axes: np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
     astype = lambda self, dtype: Dual(self.primal.astype(dtype), self.tangent.astype(dtype))
 
 
@@ -125,9 +134,7 @@ def _apply(function, args, kwargs):
 
 
 def _tangent_like(x):
-    return (
-        x.tangent if isinstance(x, Dual) else np.zeros_like(x) if isinstance(x, np.ndarray) else x
-    )
+    return x.tangent if isinstance(x, Dual) else np.zeros_like(x)
 
 
 def _power(y, v, t):
@@ -137,11 +144,15 @@ def _power(y, v, t):
     return slope * t[0] + (y * np.log(np.where(x == 0, 1.0, x)) * t[1] if np.any(t[1]) else 0.0)
 
 
-def _largest(y, v, t, axis=None, keepdims=False):
-    largest = v[0] == np.max(v[0], axis=axis, keepdims=True)
-    return np.sum(largest * t[0], axis=axis, keepdims=keepdims) / np.sum(
-        largest, axis=axis, keepdims=keepdims
-    )
+def _chosen(choose):
+    """The tangent of np.max or np.min: that of the entry chosen, the mean where several tie."""
+
+    def rule(y, v, t, **over):
+        x, *axis = v  # np.max(x, 0) hands the axis over by position
+        chosen = x == choose(x, *axis, **over | {"keepdims": True})
+        return np.sum(chosen * t[0], *axis, **over) / np.sum(chosen, *axis, **over)
+
+    return rule
 
 
 # function: (its value y, the primals v, the tangents v̇) -> ẏ
@@ -164,7 +175,8 @@ RULES = {
     np.maximum: lambda y, v, t: np.where(np.greater(*v), *t),
     np.minimum: lambda y, v, t: np.where(np.less(*v), *t),
     np.where: lambda y, v, t: np.where(v[0], t[1], t[2]),
-    np.max: _largest,
+    np.max: _chosen(np.max),
+    np.min: _chosen(np.min),
     np.add: lambda y, v, t: t[0] + t[1],
     np.subtract: lambda y, v, t: t[0] - t[1],
     np.negative: lambda y, v, t: -t[0],

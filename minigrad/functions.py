@@ -9,8 +9,8 @@ import contextvars
 
 import numpy as np
 
-from minigrad.core import RULES, Op, TensorNode, no_grad, pull_back
-from minigrad.dual import Dual, NoDualRule
+from minigrad.core import RULES, Op, TensorNode, _recording, no_grad, pull_back
+from minigrad.dual import Dual
 from minigrad.ops import LogSumExp, Sigmoid
 
 # How many gradients are being taken of one another at this moment: the inner ones must be recorded.
@@ -76,22 +76,37 @@ def norm(x, axis=None, keepdims=False):
     return np.where(zero, 0.0, np.sqrt(np.where(zero, 1.0, squares)))
 
 
-RULES[np.linalg.norm] = lambda x, axis=None, keepdims=False: norm(x, axis, keepdims)
+def _numpys_norm(x, ord=None, axis=None, keepdims=False):
+    if ord is not None:
+        raise TypeError(
+            f"np.linalg.norm of a node with ord={ord!r}: only the Euclidean norm, √Σ x², has a "
+            "rule. Leave ord out, or write the other norm down: np.sum(np.abs(x)), say."
+        )
+    return norm(x, axis, keepdims)
+
+
+RULES[np.linalg.norm] = _numpys_norm
 
 
 def vjp(f, *inputs):
     """`f` at `inputs`, and its pullback: (y, ȳ -> x̄, or a tuple of them), x̄ = Jᵀ ȳ.
 
     One run of f, and for each call of the pullback one walk backwards, at the cost of a few runs
-    of f.
+    of f. What f does is recorded even within `no_grad`.
     """
     nested = _depth.get() > 0 or any(isinstance(x, TensorNode) for x in inputs)
     nodes = [x if isinstance(x, TensorNode) else TensorNode(x) for x in inputs]
-    token = _depth.set(_depth.get() + 1)
+    depth, recording = _depth.set(_depth.get() + 1), _recording.set(True)
     try:
         y = f(*nodes)
     finally:
-        _depth.reset(token)
+        _depth.reset(depth)
+        _recording.reset(recording)
+    if not isinstance(y, TensorNode | np.ndarray | np.number | float | int):
+        raise TypeError(
+            f"the function to differentiate returned {y!r}; expected a node, or an array or number "
+            "that does not depend on the inputs (is a return missing?)"
+        )
 
     def pullback(cotangent):
         shape = np.shape(y.value if isinstance(y, TensorNode) else y)
@@ -102,9 +117,7 @@ def vjp(f, *inputs):
         found = [None] * len(nodes)
         if isinstance(y, TensorNode):  # else f does not depend on its inputs
             seed = (
-                cotangent
-                if isinstance(cotangent, TensorNode)
-                else np.asarray(cotangent, y.dtype)[()]
+                cotangent if isinstance(cotangent, TensorNode) else np.array(cotangent, y.dtype)[()]
             )
             found = pull_back(
                 [y], [seed], wrt=nodes, differentiable=nested or isinstance(seed, TensorNode)
@@ -122,10 +135,12 @@ def value_and_grad(f, argnum=0):
     """
 
     def both(*args, **kwargs):
-        def f_of_one(x):
-            return f(*args[:argnum], x, *args[argnum + 1 :], **kwargs)
+        position = range(len(args))[argnum]  # -1 is the last
 
-        y, pullback = vjp(f_of_one, args[argnum])
+        def f_of_one(x):
+            return f(*args[:position], x, *args[position + 1 :], **kwargs)
+
+        y, pullback = vjp(f_of_one, args[position])
         if np.shape(y) != ():
             raise ValueError(
                 f"grad: the function returned shape {np.shape(y)}, but a gradient needs one "
@@ -147,8 +162,9 @@ def grad(f, argnum=0):
 def jvp(f, inputs, tangents):
     """`f` at `inputs` and its derivative in the direction `tangents`: (y, ẏ), ẏ = J ẋ.
 
-    Runs f once on dual numbers. If f uses something that has no rule for them, two pullbacks do
-    instead: u ↦ Jᵀu is linear in u, so pulling ẋ back through *it* gives Jẋ.
+    Runs f once on dual numbers. If f uses something that has no rule for them, or they meet a node
+    (a weight, or the x of an outer `grad`), two pullbacks do instead: u ↦ Jᵀu is linear in u, so
+    pulling ẋ back through *it* gives Jẋ.
     """
     if len(inputs) != len(tangents) or any(
         np.shape(x) != np.shape(v) for x, v in zip(inputs, tangents)
@@ -160,7 +176,7 @@ def jvp(f, inputs, tangents):
     try:
         y = f(*map(Dual, inputs, tangents))
         return (y.primal, y.tangent) if isinstance(y, Dual) else (y, np.zeros_like(y))
-    except NoDualRule:
+    except TypeError:  # NoDualRule, or a node; a mistake of f's own is raised again below
         y, pullback = vjp(f, *inputs)
         _, push = vjp(lambda u: _inner(pullback(u), tangents), np.zeros_like(y))
         return y, push(1.0)
@@ -216,20 +232,24 @@ def checkpoint(f):
     that f uses without being handed it counts as a constant.
     """
 
-    class Checkpoint(Op):
-        @staticmethod
-        def forward(context, *inputs):
-            context["inputs"] = inputs
-            if any(isinstance(x, TensorNode) for x in inputs):
-                return f(*inputs)
-            with no_grad():
-                return f(*map(TensorNode, inputs)).value
+    return lambda *inputs: Checkpoint.do_forward(*inputs, f=f)
 
-        @staticmethod
-        def backward(context, gy):
-            return vjp(f, *context["inputs"])[1](gy)
 
-    return Checkpoint.do_forward
+class Checkpoint(Op):
+    """y = f(x…);  x̄… = the pullback of f, run for the first time when it is asked for."""
+
+    @staticmethod
+    def forward(context, *inputs, f):
+        context["f"], context["inputs"] = f, inputs
+        if any(isinstance(x, TensorNode) for x in inputs):
+            return f(*inputs)
+        with no_grad():
+            y = f(*map(TensorNode, inputs))
+        return y.value if isinstance(y, TensorNode) else y
+
+    @staticmethod
+    def backward(context, gy):
+        return vjp(context["f"], *context["inputs"])[1](gy)
 
 
 def _basis(x):

@@ -96,7 +96,8 @@ class Power(Op):
         wanted_x, wanted_p = context.get("wanted", (True, True))
         if not wanted_p and np.ndim(p) == 0:  # the usual case, x**2: one product is enough
             return (gz * (p * x ** (p - 1)) if p != 0 else gz * np.zeros_like(x)), None
-        gx = gz * (p * x ** np.where(p == 0, 1.0, p - 1)) if wanted_x else None
+        flat = (p == 0) & (x == 0)  # 0⁰⁻¹ is infinite, but its factor p is 0
+        gx = gz * (p * x ** np.where(flat, 1.0, p - 1)) if wanted_x else None
         gp = gz * (x**p * np.log(np.where(x == 0, 1.0, x))) if wanted_p else None
         return gx, gp
 
@@ -491,7 +492,7 @@ class Stack(Op):
 def _kept(shape, axis):
     """The shape that a reduction over `axis` has with keepdims=True."""
     axes = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    gone = {a % len(shape) for a in axes}
+    gone = {a % len(shape) for a in axes if shape}
     return tuple(1 if a in gone else n for a, n in enumerate(shape))
 
 
@@ -509,7 +510,7 @@ def _scatter(x, shape, index):
 
 
 def _axes(op):
-    return lambda x, axis=None, keepdims=False: op.do_forward(x, axis=axis, keepdims=keepdims)
+    return lambda x, axis=None, *, keepdims=False: op.do_forward(x, axis=axis, keepdims=keepdims)
 
 
 def _swap(x, first, second):
@@ -520,6 +521,14 @@ def _swap(x, first, second):
 
 def _cast(x, dtype):
     return Cast.do_forward(x, dtype=dtype) if isinstance(x, TensorNode) else x.astype(dtype)
+
+
+def _negated(x):
+    return -x if isinstance(x, TensorNode) else -1.0 * x  # minus an unsigned 2 is 254
+
+
+def _where(mask, x, y):
+    return Where.do_forward(mask.value if isinstance(mask, TensorNode) else mask, x, y)
 
 
 def _squeeze(x, axis=None):
@@ -543,12 +552,12 @@ RULES |= {
     np.sqrt: Sqrt.do_forward,
     np.abs: Abs.do_forward,
     np.maximum: Maximum.do_forward,
-    np.minimum: lambda x, y: -np.maximum(-x, -y),
-    np.where: Where.do_forward,
+    np.minimum: lambda x, y: -np.maximum(_negated(x), _negated(y)),
+    np.where: _where,
     np.sum: _axes(Sum),
     np.mean: _axes(Mean),
     np.max: _axes(Max),
-    np.min: lambda x, axis=None, keepdims=False: -np.max(-x, axis=axis, keepdims=keepdims),
+    np.min: lambda x, axis=None, *, keepdims=False: -np.max(-x, axis=axis, keepdims=keepdims),
     np.reshape: lambda x, shape: Reshape.do_forward(x, shape=shape),
     np.ravel: lambda x: Reshape.do_forward(x, shape=-1),
     np.squeeze: _squeeze,
@@ -564,3 +573,7 @@ RULES |= {
     "index": lambda x, index: Index.do_forward(x, index=index),
     "cast": _cast,
 }
+
+for _function, _call in RULES.items():  # so that "np.sum got an unexpected argument" says np.sum
+    if callable(_function) and hasattr(_call, "__qualname__") and not hasattr(_call, "__self__"):
+        _call.__qualname__ = f"minigrad's np.{_function.__name__}"

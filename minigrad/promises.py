@@ -36,10 +36,11 @@ def plain_call(function, method, options):
     if method == "__call__" and not options:
         return
     what = f"np.{function.__name__}" + ("" if method == "__call__" else f".{method}")
+    given = f"({', '.join(f'{option}=...' for option in options)})" if options else ""
     why = "only the plain call is recorded"
     if "out" in options:
         why = "out= would overwrite a value that the backward pass still needs"
-    raise TypeError(f"{what}({', '.join(options)}=...) on a node: {why}. Make a new node instead.")
+    raise TypeError(f"{what}{given} on a node: {why}. Make a new node instead.")
 
 
 def has_a_rule(function, known):
@@ -72,7 +73,7 @@ def seed_fits(node, cotangent):
             f"backward: a cotangent of shape {np.shape(cotangent)} for a node of shape "
             f"{node.shape}; it needs one number for each entry of the node"
         )
-    return np.asarray(cotangent, node.dtype)[()]
+    return np.array(cotangent, node.dtype)[()]  # a copy: the caller's array stays the caller's
 
 
 def output_value(op, value):
@@ -135,11 +136,20 @@ def unchanged(record, now):
 
 
 def same_again(record, again, raw):
-    """An op run twice on the same inputs gives the same: it is pure."""
+    """An op run twice on the same inputs gives the same, up to rounding: it is pure.
+
+    The last bits may differ: np.linalg.norm adds up its squares in another order than np.sum.
+    """
     again = again if type(again) is tuple else (again,)
     for new, old in zip(again, record.outputs, strict=True):
-        if old is not None and not np.array_equal(raw(new), old.value, equal_nan=True):
+        if old is not None and not _same(raw(new), old.value):
             raise ValueError(
                 f"{record.op.__name__}.forward gave another value when run again. An op must be "
                 "pure: hand random draws and running state in as inputs or constants."
             )
+
+
+def _same(new, old):
+    if np.array_equal(new, old, equal_nan=True):  # nearly always, and ten times as fast
+        return True
+    return np.shape(new) == old.shape and np.allclose(new, old, equal_nan=True)

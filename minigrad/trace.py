@@ -133,13 +133,17 @@ def trace(f, *values, seed=None, adjoints=False, **named):
     Raises TypeError if f's result does not depend on its inputs, ValueError for a seed that does
     not fit.
     """
-    names = list(named) or list(inspect.signature(f).parameters)[: len(values)]
-    values = [*values, *named.values()]
+    known = list(inspect.signature(f).parameters)
+    names = known[: len(values)]
     names += [f"x{i + 1}" for i in range(len(names), len(values))]
+    # f(x2=5.0, x1=2.0) means what it means in Python; names that f does not know are labels only
+    by_position = len(values) if set(named) <= set(known) else len(values) + len(named)
+    names, values = [*names, *named], [*values, *named.values()]
     if seed is not None and len(seed) != len(values):
         raise ValueError(f"a seed of {len(seed)} numbers for {len(values)} inputs: one for each")
     leaves = dict(zip(names, map(TensorNode, values)))
-    output = f(*leaves.values())
+    nodes = list(leaves.values())
+    output = f(*nodes[:by_position], **dict(list(leaves.items())[by_position:]))
     if not isinstance(output, TensorNode) or output.source is None:
         raise TypeError(
             f"nothing was recorded: f returned {output!r}, which no op computed from its inputs. "

@@ -11,7 +11,7 @@ import numpy as np
 import sympy
 
 import minigrad as mg
-from minigrad import ops, solutions
+from minigrad import functions, ops, solutions
 
 # Each can be broadcast against each other one.
 SHAPES = [(), (1,), (1, 3), (4, 1), (4, 3)]
@@ -309,6 +309,14 @@ TABLE = [
         lambda np_, x, dtype: x * 1.0,
         lambda torch, x, dtype: x.to(torch.float64),
         lambda x, dtype: x,
+    ),
+    Row(
+        functions.Checkpoint,
+        [ANY],
+        [((shape,), {"f": np.sin}) for shape in SHAPES],
+        lambda np_, x, f: np_.sin(x),
+        lambda torch, x, f: torch.sin(x),
+        lambda x, f: entrywise(sympy.sin)(x),
     ),
 ]
 

@@ -294,6 +294,19 @@ def test_a_gradient_belongs_to_its_leaf_alone():
     np.testing.assert_array_equal(kept.grad, np.ones((3, 1)))
 
 
+def test_a_leaf_that_is_its_own_loss_does_not_keep_the_callers_array():
+    x, seed = mg.TensorNode(np.ones(2)), np.ones(2)
+    x.backward(seed)
+    x.grad[0] = 7.0
+    np.testing.assert_array_equal(seed, [1, 1])
+
+
+def test_the_gradient_of_a_number_is_a_number():
+    x, y, unused = mg.TensorNode(1.0), mg.TensorNode(2.0), mg.TensorNode(3.0)
+    (x + y).backward()
+    assert all(isinstance(node.grad, np.float64) for node in (x, y, unused))
+
+
 def test_zeroing_a_diamond_of_depth_25_is_fast():
     """2^25 paths, 25 ops. vugrad walks the paths: 88 seconds."""
     x = mg.TensorNode(1.0)
@@ -489,6 +502,12 @@ def test_powers_at_zero():
         np.testing.assert_array_equal(g, [-6])  # a negative base, an integer exponent
 
 
+def test_powers_with_exponent_zero_have_their_mixed_second_derivative():
+    """∂²xᵖ/∂x∂p = xᵖ⁻¹ (1 + p ln x), which is 1/x at p = 0."""
+    second = mg.jacobian(mg.grad(lambda v: v[0] ** v[1]))(np.array([2.0, 0.0]))
+    np.testing.assert_allclose(second, [[0.0, 0.5], [0.5, np.log(2.0) ** 2]], rtol=1e-14)
+
+
 def test_where_hides_a_value_but_not_an_infinite_slope():
     """where(x > 0, log x, 0) at 0 is NaN in every library; choosing the argument first is not."""
     x = np.array([0.0, 2.0])
@@ -568,6 +587,50 @@ def test_numpy_functions_dispatch_on_nodes():
     ):  # fmt: skip
         assert isinstance(y, mg.TensorNode)
         assert y.source is not None
+
+
+def test_iteration_is_over_rows_and_a_number_has_none():
+    rows = list(mg.TensorNode(np.eye(2)))
+    np.testing.assert_array_equal([row.value for row in rows], np.eye(2))
+    assert rows[0].source.op is mg.Index
+    for number in (mg.TensorNode(2.0), mg.Dual(2.0)):
+        with pytest.raises(TypeError, match="no len"):
+            sum(number)  # was 0: the rows of a number, none of them, added up
+
+
+@pytest.mark.parametrize("x", [mg.TensorNode(np.ones((2, 3))), mg.Dual(np.ones((2, 3)))])
+def test_transpose_takes_its_axes_as_numpy_does(x):
+    for y in (x.T, x.transpose(), x.transpose(1, 0), x.transpose((1, 0)), x.transpose(-1, 0)):
+        assert y.shape == (3, 2)
+
+
+def test_a_sum_over_the_axis_of_a_number():
+    x = mg.TensorNode(2.0)
+    np.sum(x, axis=0).backward()
+    assert x.grad == 1.0
+
+
+def test_a_mask_may_be_a_node():
+    x = mg.TensorNode(np.array([0.0, 2.0]))
+    np.where(x, x * x, 5.0).backward()
+    np.testing.assert_array_equal(x.grad, [0, 4])
+
+
+def test_a_minimum_with_unsigned_integers():
+    x = mg.TensorNode(np.array([1.0, 3.0]))
+    np.testing.assert_array_equal(np.minimum(x, np.array([2, 2], np.uint8)).value, [1, 2])
+
+
+def test_arguments_that_a_rule_does_not_know_are_refused():
+    x = mg.TensorNode(np.ones((2, 2)))
+    with pytest.raises(TypeError, match=r"np\.sum.*'dtype'"):
+        np.sum(x, dtype=np.float32)
+    with pytest.raises(TypeError, match=r"np\.max.*positional"):
+        np.max(x, 0, None)  # NumPy's third is out, not keepdims
+    with pytest.raises(TypeError, match="ord=1.*Euclidean"):
+        np.linalg.norm(x, 1)  # NumPy's second is ord, not axis
+    with pytest.raises(TypeError, match=r"np\.add\.reduce on a node"):
+        np.add.reduce(x)
 
 
 def test_a_numpy_function_without_a_rule_is_named():
@@ -777,6 +840,26 @@ def test_an_impure_op_is_refused_when_it_is_run_again():
     f = lambda x: np.sum(Dropout.do_forward(x) ** 2)
     with pytest.raises(ValueError, match="gave another value when run again.*pure"):
         mg.grad(lambda x: np.sum(mg.grad(f)(x)))(np.ones(20))
+
+
+def test_a_pure_op_may_differ_in_the_last_bits_when_it_is_run_again():
+    """On arrays np.linalg.norm is BLAS's, on nodes a sum of squares: a third of these differ."""
+
+    class Unit(mg.Op):
+        @staticmethod
+        def forward(context, x):
+            context["x"], context["n"] = x, np.linalg.norm(x)
+            return x / context["n"]
+
+        @staticmethod
+        def backward(context, gy):
+            x, n = context["x"], context["n"]
+            return gy / n - x * np.sum(gy * x) / n**3
+
+    rng = np.random.default_rng(0)
+    for n in range(2, 60):
+        x = rng.normal(size=n)
+        mg.hvp(lambda x: np.sum(Unit.do_forward(x) ** 3), x, x)
 
 
 def test_losses_explain_shapes_and_labels():

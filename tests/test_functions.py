@@ -1,6 +1,8 @@
 """Losses, and derivatives as functions of functions, against formulas and HIPS autograd."""
 
+import gc
 import tracemalloc
+import weakref
 
 import autograd
 import autograd.numpy as anp
@@ -143,3 +145,63 @@ def test_softmax_stands_a_thousand():
 
 def test_a_function_that_ignores_its_input_has_gradient_zero():
     assert mg.grad(lambda x: 3.0)(2.0) == 0.0
+
+
+def test_gradients_are_arrays_of_ones_own():
+    """The adjoint of a sum is a view of one number, that of x + y one array for both."""
+    g = mg.grad(np.sum)(np.ones(3))
+    g += 1.0
+    cotangent = np.ones(2)
+    _, pullback = mg.vjp(lambda a, b: a + b, np.ones(2), np.ones(2))
+    a, b = pullback(cotangent)
+    a[0] = 9.0
+    np.testing.assert_array_equal([b, cotangent], np.ones((2, 2)))
+
+
+def test_a_gradient_within_no_grad():
+    with mg.no_grad():
+        assert mg.grad(lambda x: x * x)(3.0) == 6.0
+        assert mg.grad(mg.grad(lambda x: x**3))(2.0) == pytest.approx(12.0)
+
+
+def test_a_gradient_within_a_checkpoint():
+    slope = lambda x: mg.grad(lambda y: y**3)(x)
+    assert mg.grad(mg.checkpoint(slope))(2.0) == pytest.approx(12.0)
+
+
+def test_a_checkpoint_dies_by_reference_counting():
+    gc.collect()
+    gc.disable()
+    try:
+        w = mg.TensorNode(np.ones(3)) * 2.0
+        ghost = weakref.ref(w)
+        f = lambda w: mg.checkpoint(lambda x: np.sum(x * w))(mg.TensorNode(np.ones(3)))
+        f(w).backward()
+        del w
+        assert ghost() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("answer", [None, "a", (1.0, 2.0)])
+def test_a_function_that_returns_no_number_is_refused(answer):
+    with pytest.raises(TypeError, match="returned.*expected a node.*return missing"):
+        mg.grad(lambda x: answer)(2.0)
+
+
+def test_arguments_are_counted_from_the_end_too():
+    assert mg.grad(lambda a, b: a * b, -1)(2.0, 3.0) == 2.0
+
+
+def test_jvp_where_duals_meet_nodes():
+    w, x = mg.TensorNode(np.array([1.0, 2.0])), np.array([3.0, 4.0])
+    y, y_dot = mg.jvp(lambda x: w @ x + x @ w, (x,), (np.ones(2),))
+    assert (y, y_dot) == (22.0, 6.0)
+    cube = lambda x: mg.jvp(lambda x: x * x * x, (x,), (1.0,))[1]
+    assert mg.grad(cube)(2.0) == pytest.approx(12.0)
+
+
+def test_a_jacobian_of_a_jacobian():
+    second = mg.jacobian(mg.jacobian(lambda x: np.stack([x[0] * x[1], x[0] ** 2, x[1] ** 3])))
+    expected = [[[0, 1], [1, 0]], [[2, 0], [0, 0]], [[0, 0], [0, 12]]]
+    np.testing.assert_allclose(second(np.array([1.0, 2.0])), expected)

@@ -1,0 +1,33 @@
+"""Dual numbers by themselves, without the walk backwards that `jvp` can fall back on."""
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+
+
+@pytest.fixture
+def x():
+    rng = np.random.default_rng(0)
+    return mg.Dual(rng.normal(size=(2, 3)), rng.normal(size=(2, 3)))
+
+
+@pytest.mark.parametrize("choose, where", [(np.max, np.argmax), (np.min, np.argmin)])
+def test_the_axis_of_an_extreme_by_name_or_by_position(x, choose, where):
+    expected = np.take_along_axis(x.tangent, where(x.primal, 0, keepdims=True), 0)
+    np.testing.assert_array_equal(choose(x, 0).tangent, expected[0])
+    np.testing.assert_array_equal(choose(x, axis=0, keepdims=True).tangent, expected)
+
+
+def test_constants_beside_a_dual_stand_still():
+    stacked = np.stack([mg.Dual(1.0, 5.0), 3.0])
+    np.testing.assert_array_equal(stacked.tangent, [5, 0])
+    joined = np.concatenate([mg.Dual(np.ones(2), np.ones(2)), [3.0], np.array([4.0])])
+    np.testing.assert_array_equal(joined.tangent, [1, 1, 0, 0])
+
+
+def test_a_dual_is_as_true_and_as_long_as_its_primal(x):
+    assert not mg.Dual(0.0, 1.0)
+    assert mg.Dual(2.0, 0.0)
+    assert len(x) == 2
+    assert [row.shape for row in x] == [(3,), (3,)]
