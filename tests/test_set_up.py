@@ -107,6 +107,8 @@ def test_no_network_is_told_from_a_failure(monkeypatch):
         unused.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{unused.getsockname()[1]}/simple/"
         monkeypatch.setenv("PIP_INDEX_URL", nobody)
+        monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)  # no second index from this machine
+        monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
         set_up.pip_install("nothing", what="the packages")
     said = str(stop.value)
     assert said.startswith("No network: pip was to fetch the packages, and its index does not")
