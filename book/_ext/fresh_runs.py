@@ -18,7 +18,9 @@ logger = logging.getLogger(__name__)
 
 def ingredients(root, docname):
     """The files, beside its own text, on which the outputs of a chapter depend."""
-    package = [p for p in (root / "minigrad").rglob("*") if p.suffix in {".py", ".json", ".npz"}]
+    package = [
+        p for p in (root / "minigrad").rglob("*") if p.suffix in {".py", ".json", ".npz", ".tsv"}
+    ]
     exercises = (root / f"{docname}-exercises").glob("*.md")
     return [*sorted(package), *sorted(exercises), root / "requirements-lock.txt"]
 

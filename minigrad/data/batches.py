@@ -1,4 +1,4 @@
-"""Examples in random order, a few at a time."""
+"""Examples in random order, a few at a time; and some set apart, the same share of each class."""
 
 import numpy as np
 
@@ -33,3 +33,19 @@ class minibatches:
             chosen = order[start : start + self.size]
             start += len(chosen)
             yield self.X[chosen], self.y[chosen]
+
+
+def set_apart(y, shares, seed=0):
+    """The part that each example belongs to: 1, 2, ... for the shares set apart, 0 for the rest.
+
+    y (n,) are labels. Of each label's examples the share `shares[0]` is drawn for part 1,
+    `shares[1]` for part 2, and so on; the seed decides which.
+    """
+    part, rng = np.zeros(len(y), int), np.random.default_rng(seed)
+    for label in np.unique(y):
+        members, start = rng.permutation(np.flatnonzero(y == label)), 0
+        for number, share in enumerate(shares, 1):
+            stop = start + round(share * len(members))
+            part[members[start:stop]] = number
+            start = stop
+    return part
