@@ -274,7 +274,7 @@ def pull_back(outputs, cotangents, wrt=(), differentiable=False, keep=False):
 
     for node, cotangent in zip(outputs, cotangents, strict=True):
         add(node, cotangent)
-    for record in reversed(wengert_list(*outputs)):
+    for record in reversed(_downstream(wrt, wengert_list(*outputs))):
         goutputs = tuple([adjoints.get(id(node)) for node in record.outputs])
         if keep:
             record.adjoints = goutputs
@@ -291,6 +291,21 @@ def pull_back(outputs, cotangents, wrt=(), differentiable=False, keep=False):
     for leaf in leaves.values():
         leaf._grad = adjoints[id(leaf)] if leaf._grad is None else leaf._grad + adjoints[id(leaf)]
     return [adjoints.get(id(node)) for node in wrt]
+
+
+def _downstream(nodes, records):
+    """The records that depend on the nodes; all of them where no nodes are asked for.
+
+    Within `grad(grad(f))` this keeps the inner walk off the outer list.
+    """
+    if not nodes:
+        return records
+    reached, found = {id(node) for node in nodes}, []
+    for record in records:
+        if any([id(value) in reached for value in record.inputs]):
+            found.append(record)
+            reached.update([id(node) for node in record.outputs])
+    return found
 
 
 def undo_broadcasting(gradient, shape):

@@ -32,7 +32,7 @@ class Module:
     def named_parameters(self):
         """(name, node) pairs, such as ("layers.0.weight", W); a shared parameter is named once."""
         named, seen = [], set()
-        for name, found in _walk(vars(self), ""):
+        for name, found in _walk(self, ""):
             if id(found) not in seen:
                 seen.add(id(found))
                 named.append((name, found))
@@ -53,14 +53,15 @@ class Module:
         return "\n  ".join([f"{type(self).__name__}, {total:,} parameters", *lines])
 
 
-def _walk(value, name):
+def _walk(value, name, above=()):
     if isinstance(value, TensorNode) and value.source is None:
         yield name, value
     elif isinstance(value, Module):
-        yield from _walk(vars(value), name)
+        if value not in above:  # a module may know the one that holds it
+            yield from _walk(vars(value), name, (*above, value))
     elif isinstance(value, dict | list | tuple):
         for key, inside in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _walk(inside, f"{name}.{key}" if name else str(key))
+            yield from _walk(inside, f"{name}.{key}" if name else str(key), above)
 
 
 # How wide to draw the first weights. Too small and the signal dies on its way through the layers,

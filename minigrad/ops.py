@@ -81,8 +81,8 @@ class Negate(Op):
 class Power(Op):
     """z = xᵖ;  x̄ = z̄ p xᵖ⁻¹,  p̄ = z̄ z ln x.
 
-    x⁰ is the constant 1 also at x = 0, so x̄ = 0 there; p̄ at x = 0 is taken as 0, its limit for p
-    > 0.
+    x⁰ is the constant 1 also at x = 0, so x̄ = 0 there. At x = 0, p̄ is 0 for p ≥ 0 (for p > 0 its
+    limit), and NaN for p < 0, where there is no value either.
     """
 
     @staticmethod

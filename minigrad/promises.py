@@ -82,7 +82,8 @@ def output_value(op, value):
         return value
     if isinstance(value, float):
         return np.float64(value)
-    got = f"an array of {value.dtype}" if hasattr(value, "dtype") else repr(value)
+    is_array = isinstance(value, np.ndarray | np.generic)
+    got = f"an array of {value.dtype}" if is_array else repr(value)
     hint = " (is a return missing?)" if value is None else ""
     raise TypeError(f"{op.__name__}.forward must return floats, but gave {got}{hint}")
 
@@ -126,7 +127,9 @@ def checksums(record, raw):
 
 def unchanged(record, now):
     """No array has been changed in place since the forward pass."""
-    changed = " and ".join(what for what, sum_ in record.checksums.items() if now[what] != sum_)
+    changed = " and ".join(
+        what for what, sum_ in record.checksums.items() if now.get(what, sum_) != sum_
+    )
     if changed:
         raise ValueError(
             f"{record.op.__name__}: {changed} changed in place between forward and backward, so "

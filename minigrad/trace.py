@@ -127,7 +127,7 @@ class Trace:
 def trace(f, *values, seed=None, adjoints=False, **named):
     """Run `f` once and write down every step.
 
-    `values` or `named`  the inputs, floats or float arrays, in order
+    `values`, `named`    the inputs, floats or float arrays; a name that f does not know is a label
     `seed`               a tangent for each input: adds the tangents, ẏ = J · seed
     `adjoints`           True adds the adjoints ∂f/∂v, and the shares that they are sums of
     Raises TypeError if f's result does not depend on its inputs, ValueError for a seed that does
@@ -222,11 +222,11 @@ def to_json(output, leaves=None):
     return json.dumps(whole | {"outputs": [ids[id(output)]]})
 
 
+NOT_IN_JSON = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+
+
 def _value(x):
-    finite = lambda v: float(v) if np.isfinite(v) else str(float(v)).replace("inf", "Infinity")
-    entries = [
-        finite(v).replace("nan", "NaN") if not np.isfinite(v) else float(v) for v in np.ravel(x)
-    ]
+    entries = [float(v) if np.isfinite(v) else NOT_IN_JSON[str(v)] for v in np.ravel(x)]
     return entries[0] if np.ndim(x) == 0 else {"shape": list(np.shape(x)), "data": entries}
 
 

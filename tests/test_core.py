@@ -616,6 +616,11 @@ def test_a_mask_may_be_a_node():
     np.testing.assert_array_equal(x.grad, [0, 4])
 
 
+def test_a_dual_and_a_node_do_not_mix():
+    with pytest.raises(TypeError, match=r"Add.forward must return floats, but gave Dual"):
+        mg.TensorNode(1.0) + mg.Dual(1.0)
+
+
 def test_a_minimum_with_unsigned_integers():
     x = mg.TensorNode(np.array([1.0, 3.0]))
     np.testing.assert_array_equal(np.minimum(x, np.array([2, 2], np.uint8)).value, [1, 2])
@@ -730,6 +735,24 @@ def test_strict_mode_watches_plain_inputs_and_the_context_too():
     constant[0] = 5.0
     with pytest.raises(ValueError, match="Multiply: input 1"):
         y.backward()
+
+
+def test_strict_mode_lets_a_backward_use_up_its_context():
+    class Once(mg.Op):
+        @staticmethod
+        def forward(context, x):
+            context["slope"] = 2.0 * x
+            return x * x
+
+        @staticmethod
+        def backward(context, gy):
+            return gy * context.pop("slope")
+
+    with mg.strict():
+        y = Once.do_forward(mg.TensorNode(np.ones(2)))
+        y.backward()
+        with pytest.raises(KeyError, match="^'slope'$"):  # the op's own mistake, under its own name
+            y.backward()
 
 
 @pytest.mark.relaxed

@@ -86,6 +86,27 @@ def test_an_inner_gradient_sees_the_outer_variable():
     assert outer(2.0) == pytest.approx(24.0)
 
 
+def test_an_inner_gradient_leaves_the_outer_list_alone():
+    """Only what lies between the inner output and its x is run again."""
+    runs = []
+
+    class Sine(mg.Op):
+        @staticmethod
+        def forward(context, x):
+            runs.append("forward")
+            context["x"] = x
+            return np.sin(x)
+
+        @staticmethod
+        def backward(context, gy):
+            runs.append("backward")
+            return gy * np.cos(context["x"])
+
+    outer = lambda a: mg.grad(lambda x: x * x * x)(Sine.do_forward(a))
+    assert mg.grad(outer)(0.5) == pytest.approx(6 * np.sin(0.5) * np.cos(0.5))
+    assert runs == ["forward", "backward"]
+
+
 def chain(x, steps=40):
     for _ in range(steps):
         x = np.tanh(x * 1.01)

@@ -153,3 +153,10 @@ def test_bad_input_gets_an_error_that_teaches(wrong, error, words):
         wrong()
     for word in words:
         assert word in str(caught.value)
+
+
+def test_a_module_may_know_the_module_that_holds_it():
+    inner, outer = Linear(2, 2, rng=0), TwoPaths()
+    inner.holder, outer.inner = outer, inner
+    assert [name for name, _ in outer.named_parameters()][-2:] == ["inner.weight", "inner.bias"]
+    assert [name for name, _ in inner.named_parameters()][:2] == ["weight", "bias"]

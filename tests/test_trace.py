@@ -1,8 +1,12 @@
 """Evaluation traces: whose value stands in which row."""
 
+import json
+
+import numpy as np
 import pytest
 
-from minigrad.trace import trace
+import minigrad as mg
+from minigrad.trace import to_json, trace
 
 
 def f(x1, x2, x3=0.0):
@@ -28,3 +32,9 @@ def test_inputs_go_where_their_names_say(values, named, y):
 def test_names_that_the_function_does_not_know_are_labels():
     traced = trace(lambda *x: x[0] * x[1], width=2.0, height=3.0)
     assert [row.expression for row in traced.rows] == ["width", "height", "v₋₁ × v₀"]
+
+
+def test_what_json_has_no_numbers_for_is_a_word():
+    y = mg.TensorNode(2.0) * np.array([np.nan, np.inf, -np.inf, 1.0])
+    (step,) = json.loads(to_json(y))["steps"]
+    assert step["value"] == {"shape": [4], "data": ["NaN", "Infinity", "-Infinity", 2.0]}
