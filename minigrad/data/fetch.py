@@ -86,6 +86,8 @@ def _announce(source, files, folder):
     print(f"licence: {source.licence}")
     for file in files:
         print(f"  {file.name}, {_amount(file.size)}, SHA-256 {file.sha256}")
+        if (folder / file.name).is_file():
+            print(f"  (replaces the one there, which is {fault(folder / file.name, file)})")
 
 
 def _download(source, file, folder):
@@ -107,10 +109,11 @@ def _download(source, file, folder):
         except (RequestException, Mismatch) as error:  # before OSError: requests derives from it
             reasons.append(f"  {url}: {_short(error)}")
         except OSError as error:
+            reason = error if error.errno else error.__cause__ or error  # pooch wraps some
             raise OSError(
-                error.errno,
+                reason.errno,
                 f"{file.name} ({_amount(file.size)}) could not be written to {folder}: "
-                f"{error.strerror or error}. Nothing half-written is left there. Make room, or let "
+                f"{reason.strerror or reason}. Nothing half-written is left there. Make room, or let "
                 "the environment variable MINIGRAD_DATA name a folder that can be written",
             ) from error
         else:
