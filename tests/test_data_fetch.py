@@ -460,6 +460,8 @@ def test_idx_by_hand(tmp_path):
         (idx(np.zeros((5, 2), np.uint8))[:-1], r"9 entries; its header says \(5, 2\)"),
         (idx(np.zeros((5, 2), np.uint8)) + b"x", r"11 entries; its header says \(5, 2\)"),
         (idx(np.zeros((5, 2), np.uint8))[:9], r"header says \(5,\)"),
+        (idx(np.zeros((5, 2), np.uint8))[:4], r"header says \(\)"),
+        (bytes([0, 0, 8, 2, 0, 0, 0, 0]), r"0 entries; its header says \(0,\)"),
         (b"\x1f\x8b\x08\x00 cut", "cut off or damaged"),
     ],
 )

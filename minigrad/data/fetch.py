@@ -113,8 +113,8 @@ def _download(source, file, folder):
             raise OSError(
                 reason.errno,
                 f"{file.name} ({_amount(file.size)}) could not be written to {folder}: "
-                f"{reason.strerror or reason}. Nothing half-written is left there. Make room, or let "
-                "the environment variable MINIGRAD_DATA name a folder that can be written",
+                f"{reason.strerror or reason}. Nothing half-written is left there. Make room, or "
+                "let the environment variable MINIGRAD_DATA name a folder that can be written",
             ) from error
         else:
             return Path(path)
