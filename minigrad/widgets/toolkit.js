@@ -57,29 +57,47 @@ export function aligned(x, most = 6) {
 
 // ---- Controls ------------------------------------------------------------------------------------------------------------
 
-export const button = ({ label, icon, text, onClick, ...rest }) =>
-  h("button", { type: "button", class: "mg-button", "aria-label": icon ? label : null, title: label, onClick, ...rest }, icon ?? text ?? label);
+/** A button. An icon needs the `label` as its name; `hint` says more, such as the key that does the same. */
+export const button = ({ label, hint, icon, text, onClick, ...rest }) =>
+  h("button", { type: "button", class: "mg-button", "aria-label": icon ? label : null, title: hint ?? label, onClick, ...rest }, icon ?? text ?? label);
 
-/** A slider and a number field for the same quantity. `label` may be an element; `name` is the label in plain words. */
-export function slider({ label, name, min, max, step, value, onInput, unit }) {
+/** Whether a button has something to do now. It keeps the focus either way, which `disabled` would throw away. */
+export const enable = (element, on) => element.setAttribute("aria-disabled", String(!on));
+
+/**
+ * A slider and a number field for the same quantity. `label` may be an element; `name` is the label in plain words, `unit`
+ * stands behind the number. The field takes any number and keeps it as it was typed; `onInput(x, typed)` is told which
+ * of the two was moved.
+ */
+export function slider({ label, name, min, max, step, value, onInput, unit, figures = 8 }) {
   const range = h("input", { type: "range", min, max, step, "aria-label": name });
-  const field = h("input", { type: "number", step: "any", "aria-label": `${name}, as a number` });
+  const field = h("input", { type: "number", step: "any", "aria-label": `${name}, as a number${unit ? `, in ${unit}` : ""}` });
   const set = (x) => {
     range.value = x;
-    range.setAttribute("aria-valuetext", format(x, 4) + (unit ?? ""));
-    if (document.activeElement !== field || Number(field.value) !== x) field.value = Number(x.toFixed(6));
+    range.setAttribute("aria-valuetext", format(x, 4) + (unit ? ` ${unit}` : ""));
+    if (field.value === "" || Number(field.value) !== x) field.value = Number(x.toPrecision(figures));
   };
-  range.addEventListener("input", () => onInput(Number(range.value)));
+  range.addEventListener("input", () => onInput(Number(range.value), false));
   field.addEventListener("input", () => {
-    if (field.value !== "" && Number.isFinite(field.valueAsNumber)) onInput(field.valueAsNumber);
+    if (field.value !== "" && Number.isFinite(field.valueAsNumber)) onInput(field.valueAsNumber, true);
   });
-  const element = h("div", { class: "mg-slider" }, h("span", { class: "mg-slider-label", "aria-hidden": "true" }, label ?? name), range, field);
+  const span = (low, high) => (range.title = `from ${format(low)} to ${format(high)}; the number beside it may be any other`);
+  const element = h(
+    "div",
+    { class: unit ? "mg-slider mg-has-unit" : "mg-slider" },
+    h("span", { class: "mg-slider-label", "aria-hidden": "true" }, label ?? name),
+    range,
+    field,
+    unit ? h("span", { class: "mg-unit", "aria-hidden": "true" }, unit) : null,
+  );
+  span(min, max);
   set(value);
   return {
     element,
     set,
     range(low, high, by) {
       Object.assign(range, { min: low, max: high, step: by });
+      span(low, high);
     },
   };
 }
@@ -101,16 +119,18 @@ export function choice({ label, options, value, onChange }) {
   return { element: h("label", { class: "mg-choice" }, h("span", {}, label), select), set: (key) => (select.value = key) };
 }
 
-/** One sentence that says what the widget shows, spoken when the reader pauses. */
+/** One sentence that says what the widget shows: to be read at once, spoken when the reader pauses. */
 export function announcer() {
-  const element = h("p", { class: "mg-summary", "aria-live": "polite" });
+  const seen = h("p", { class: "mg-summary", "aria-hidden": "true" });
+  const spoken = h("p", { class: "mg-summary mg-hidden", "aria-live": "polite" });
   let wait;
   return {
-    element,
+    element: h("div", { class: "mg-voice" }, seen, spoken),
     say(sentence) {
       clearTimeout(wait);
-      if (element.textContent === "") element.textContent = sentence;
-      else wait = setTimeout(() => (element.textContent = sentence), 300);
+      seen.textContent = sentence;
+      if (spoken.textContent === "") spoken.textContent = sentence;
+      else wait = setTimeout(() => (spoken.textContent = sentence), 300);
     },
   };
 }

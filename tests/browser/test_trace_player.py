@@ -1,5 +1,6 @@
 """The trace player in headless Chromium: numbers, mouse, keyboard, mistakes, themes, phone."""
 
+import math
 import re
 from urllib.parse import quote
 
@@ -72,7 +73,10 @@ def test_the_adjoints_arrive_walking_the_list_backwards(demo):
     for row in expected:
         step.click()
         assert column(page, "adjoint") == row
-    assert step.is_disabled()
+    assert step.get_attribute("aria-disabled") == "true"
+    step.focus()
+    page.keyboard.press("Enter")
+    assert step.evaluate("e => e === document.activeElement"), "at the end the focus stays"
     assert "5 + 0.5 = 5.5" in working(page)
     page.get_by_role("button", name="Step back").click()
     assert column(page, "adjoint") == expected[3]
@@ -108,7 +112,7 @@ def test_the_keyboard_does_everything(demo):
     assert column(page, "primal")[0] == "2.05"
     page.get_by_role("slider", name="angle of the seed direction", exact=True).focus()
     page.keyboard.press("End")
-    assert column(page, "tangent")[:2] == ["0.996195", "−0.087156"]
+    assert column(page, "tangent")[:2] == ["0.999995", "−0.003185"], "6.28 rad"
     for _ in range(40):  # from the expression on, the tab key reaches every control
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.textContent") == "Reset":
@@ -117,9 +121,89 @@ def test_the_keyboard_does_everything(demo):
     assert column(page, "adjoint") == ADJOINTS
 
 
+def test_the_angle_is_in_radians_and_numbers_stay_as_typed(demo):
+    page = demo()
+    angle = page.get_by_role("spinbutton", name="angle of the seed direction, as a number, in rad")
+    dial = page.get_by_role("slider", name="angle of the seed direction", exact=True)
+    x1 = page.get_by_role("spinbutton", name="input x1, as a number")
+    for typed in ["1.87", "0.123456789", "-2.5", "40"]:
+        angle.fill(typed)
+        x1.fill("2.000001")
+        assert angle.input_value() == typed
+        seed = [math.cos(float(typed)), math.sin(float(typed))]
+        assert page.evaluate("model.get('seed')") == pytest.approx(seed, abs=1e-11)
+    angle.fill("1.87")
+    assert dial.get_attribute("aria-valuetext") == "1.87 rad"
+    page.get_by_role("button", name="seed direction e2").click()
+    assert page.evaluate("model.get('seed')") == [0, 1]
+    dial.focus()
+    page.keyboard.press("ArrowRight")
+    assert float(angle.input_value()) == pytest.approx(1.58, abs=1e-9)
+    page.locator(".mg-expression").fill("exp(x1)")
+    x1.fill("0.1234567")
+    assert column(page, "primal")[0] == "0.123457"
+    page.get_by_role("button", name="First step").click()
+    assert x1.input_value() == "0.1234567"
+
+
+def test_the_pad_says_its_range_and_follows_the_point(demo):
+    page = demo()
+    ticks = page.locator(".mg-pad-tick")
+    assert ticks.all_text_contents() == [*"01234", *"34567"]
+    page.get_by_role("spinbutton", name="input x1, as a number").fill("200")
+    across = [float(text) for text in ticks.all_text_contents()[:5]]
+    assert min(across) < 200 < max(across)
+    knob = page.get_by_role("slider", name="input x1", exact=True)
+    assert float(knob.get_attribute("min")) < 200 < float(knob.get_attribute("max"))
+    assert "from 195 to 205" in knob.get_attribute("title")
+
+
+def test_the_level_line_runs_through_the_point(demo):
+    page = demo()
+    away = """() => {
+      const dot = document.querySelector('.mg-pad-dot');
+      const line = document.querySelector('.mg-pad-level');
+      const [x, y] = [dot.cx.baseVal.value, dot.cy.baseVal.value];
+      const steps = Array.from({length: 400}, (_, i) => (i / 400) * line.getTotalLength());
+      return Math.min(...steps.map(s => line.getPointAtLength(s))
+        .map(p => Math.hypot(p.x - x, p.y - y)));
+    }"""
+    for x1 in ["2", "3", "0.8"]:
+        page.get_by_role("spinbutton", name="input x1, as a number").fill(x1)
+        assert page.evaluate(away) < 1.5
+
+
+@pytest.mark.parametrize(
+    "expression, x1, said",
+    [
+        ("ln(x1)", "-1", "v1 = ln (−1) has no value: the logarithm takes positive numbers only."),
+        ("x1 + 1/(x1 - 2)", "2", "v2 = 1 / 0 is ∞: nothing can be divided by 0."),
+        ("sqrt(x1) + x1", "-4", "v1 = √(−4) has no value: the square root takes no negative"),
+        ("x1**0.5", "-8", "v1 = (−8) ^ 0.5 has no value: a negative number has whole powers only."),
+        ("sqrt(x1)", "0", "v1 = √0 has a value but no finite slope here"),
+        ("exp(x1)", "900", "v1 = exp 900 is ∞: it is too large"),
+    ],
+)
+def test_the_step_that_leaves_its_domain_is_named(demo, expression, x1, said):
+    page = demo()
+    page.locator(".mg-expression").fill(expression)
+    page.get_by_role("spinbutton", name="input x1, as a number").fill(x1)
+    assert said in page.locator(".mg-no-derivative").inner_text()
+    page.get_by_role("spinbutton", name="input x1, as a number").fill("3")
+    assert page.locator(".mg-no-derivative").inner_text() == ""
+
+
+def test_examples_are_written_as_they_are_typed(demo):
+    page = demo()
+    texts = page.get_by_label("Examples").locator("option").all_text_contents()[1:]
+    for i, text in enumerate(texts):
+        page.get_by_label("Examples").select_option(index=i + 1)
+        assert page.locator(".mg-expression").input_value() == text
+
+
 def test_the_point_and_the_direction_are_dragged(demo):
     page = demo()
-    box = page.locator(".mg-pad").bounding_box()
+    box = page.locator(".mg-pad-ground").bounding_box()
     centre = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(*centre)
     page.mouse.down()
@@ -152,7 +236,7 @@ def test_a_link_brings_back_expression_point_direction_and_step(demo):
     page = demo()
     page.locator(".mg-expression").fill("a = exp(x1); a*x3 + a")
     page.get_by_role("spinbutton", name="input x3, as a number").fill("-1.5")
-    page.get_by_role("slider", name="angle of the seed direction", exact=True).fill("45")
+    page.get_by_role("slider", name="angle of the seed direction", exact=True).fill("0.79")
     page.get_by_role("button", name="Step back").click()
     page.wait_for_function("() => location.hash.includes('trace.step=6')")
     shown = page.locator(".mg-mode-both").inner_text()
@@ -189,15 +273,17 @@ def test_the_graph_as_a_table(demo):
 
 def test_one_sentence_says_what_is_shown(demo):
     page = demo()
-    summary = page.locator(".mg-summary[aria-live=polite]")
-    assert (
-        summary.inner_text()
-        == "Step 11 of 11: v1 sends its adjoint back; v−1 has the adjoint 5 + 0.5 = 5.5."
+    seen, spoken = page.locator(".mg-summary[aria-hidden]"), page.locator(".mg-summary[aria-live]")
+    last = "Step 11 of 11: v1 sends its adjoint back; v−1 has the adjoint 5 + 0.5 = 5.5."
+    assert seen.inner_text() == spoken.inner_text() == last
+    both = "document.querySelectorAll('.mg-summary')"
+    texts = page.evaluate(
+        f"() => (document.querySelector('[aria-label=\"First step\"]').click(), "
+        f"[...{both}].map(e => e.textContent))"
     )
-    page.get_by_role("button", name="First step").click()
-    page.wait_for_function(
-        "() => document.querySelector('.mg-summary').textContent.includes('x1 = 2, x2 = 5')"
-    )
+    assert "x1 = 2, x2 = 5" in texts[0], "what is seen does not wait"
+    assert texts[1] == last, "what is spoken waits for a pause"
+    page.wait_for_function(f"() => {both}[1].textContent.includes('x1 = 2, x2 = 5')")
 
 
 @pytest.mark.parametrize("mode", ["both", "forward", "reverse"])

@@ -72,18 +72,30 @@ export function layout(list, room, card) {
 /** The course of an edge from the right of one card, through its stand-ins, to its place at the left of another. */
 function course({ chain, port }, card) {
   let path = "";
-  let middle = null;
+  let label = null;
   for (let i = 1; i < chain.length; i++) {
     const [a, b] = [chain[i - 1], chain[i]];
     const [x0, y0, x1] = [a.x + card.width, a.y + (i === 1 ? port.out : 0), b.x - (b.id === undefined ? 0 : 3)];
     const y1 = b.y + (i === chain.length - 1 ? port.in : 0);
     const half = (x0 + x1) / 2;
     path += `${i === 1 ? `M${x0},${y0}` : `L${x0},${y0}`}C${half},${y0} ${half},${y1} ${x1},${y1}`;
-    middle ??= { x: half, y: (y0 + y1) / 2 };
+    label ??= { x: half, y: (y0 + y1) / 2, dx: x1 - x0, dy: y1 - y0 };
   }
   // Of a long edge, label the straight part that passes between the cards.
   const through = chain.slice(1, -1).at(0);
-  return { path, middle: through ? { x: through.x + card.width / 2, y: through.y } : middle };
+  return { path, label: through ? { x: through.x + card.width / 2, y: through.y, dx: 1, dy: 0 } : label };
+}
+
+/** Put a label of this width beside its edge, above it, as far off as keeps the two apart, and within the gap. */
+function besideEdge({ x, y, dx, dy }, width) {
+  const [run, rise] = [dx, 2 * dy]; // the slope in the middle of the curve
+  const length = Math.hypot(run, rise);
+  const off = (Math.abs(rise) * width) / 2 / length + ((run / length) * 9) / 2 + 4;
+  const room = Math.max(0, (dx - width) / 2 - 4);
+  const shift = Math.max(-room, Math.min(room, (rise / length) * off));
+  // What the gap takes away sideways, the label makes up upwards, along its edge.
+  const up = rise === 0 ? off : Math.min(off * 1.6, (off * length - shift * rise) / run);
+  return { x: x + shift, y: y - up + 4 };
 }
 
 /**
@@ -111,10 +123,10 @@ export function drawGraph(list, { room, symbolOf, name, lines, label }) {
     spread(plan.edges.filter((edge) => edge.from === id), "from", "out", (edge) => edge.chain[1]);
   }
   const drawnEdges = plan.edges.map((edge) => {
-    const { path, middle } = course(edge, card);
+    const { path, label: place } = course(edge, card);
     const line = svg("path", { d: path, class: "mg-edge", "marker-end": `url(#${marker}-idle)` });
-    const text = svg("text", { x: middle.x, y: middle.y - 5, class: "mg-edge-label", "text-anchor": "middle" });
-    return { ...edge, line, text };
+    const text = svg("text", { class: "mg-edge-label", "text-anchor": "middle" });
+    return { ...edge, line, text, place };
   });
   const drawnNodes = [...plan.nodes.values()].map(({ id, x, y }) => {
     const step = list.steps.find((one) => one.id === id);
@@ -154,7 +166,7 @@ export function drawGraph(list, { room, symbolOf, name, lines, label }) {
         if (holder && holder.scrollWidth > holder.clientWidth) holder.scrollLeft = x * scale - holder.clientWidth / 2 + card.width / 2;
       }
     }
-    for (const { from, to, slot, line, text } of drawnEdges) {
+    for (const { from, to, slot, line, text, place } of drawnEdges) {
       const lit = to === active && (phase === "forward" || phase === "reverse");
       const back = lit && phase === "reverse";
       line.setAttribute("class", `mg-edge${lit ? ` mg-lit${back ? " mg-back" : ""}` : ""}`);
@@ -163,6 +175,10 @@ export function drawGraph(list, { room, symbolOf, name, lines, label }) {
       line.setAttribute("marker-end", back ? "none" : `url(#${marker}-${kind})`);
       line.setAttribute("marker-start", back ? `url(#${marker}-${kind})` : "none");
       text.textContent = lit ? `×${brief(partial(to, slot), 3)}` : "";
+      if (!lit) continue;
+      const { x, y } = besideEdge(place, 7 * text.textContent.length);
+      text.setAttribute("x", x);
+      text.setAttribute("y", y);
     }
   }
   return { element, update, edges: plan.edges };

@@ -1,8 +1,9 @@
-/* The pad: the plane of x1 and x2 with contours of f. Drag the point; drag the arrow, which is the seed direction. With one
- * input it is the curve of f and its tangent line. Heights come from one run of the list on an array of points. */
+/* The pad: the plane of x1 and x2 with contours of f, the one through the point drawn thick. Drag the point; drag the arrow,
+ * which is the seed direction. With one input it is the curve of f and its tangent line. Heights come from one run of the
+ * list on an array of points. */
 
 import { evaluate, tensor } from "../engine.js";
-import { draggable, svg } from "../toolkit.js";
+import { brief, draggable, h, svg } from "../toolkit.js";
 
 const SIZE = 200;
 const CELLS = 40;
@@ -36,8 +37,19 @@ function contour(z, level) {
   return path;
 }
 
+/** Round numbers in a range, three to five of them. */
+function ticks({ min, max }) {
+  const rough = (max - min) / 4;
+  const unit = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((k) => k * unit).find((s) => s >= rough * 0.999);
+  const first = Math.ceil(min / step - 1e-9);
+  return Array.from({ length: Math.floor(max / step + 1e-9) - first + 1 }, (_, i) => (first + i) * step + 0);
+}
+
 export function makePad({ onPoint, onDirection, arrow }) {
   const curves = svg("g", { class: "mg-contours" });
+  const level = svg("path", { class: "mg-pad-level" });
+  const axes = svg("g", { class: "mg-pad-ticks" });
   const slope = svg("path", { class: "mg-pad-slope" });
   const shaft = svg("path", { class: "mg-pad-shaft" });
   const steepest = svg("path", { class: "mg-pad-gradient" });
@@ -45,16 +57,17 @@ export function makePad({ onPoint, onDirection, arrow }) {
   const tip = svg("circle", { r: 13, class: "mg-pad-tip" });
   const dot = svg("circle", { r: 6.5, class: "mg-pad-dot" });
   const halo = svg("circle", { r: 16, class: "mg-pad-halo" });
+  const ground = svg("rect", { x: 0, y: 0, width: SIZE, height: SIZE, class: "mg-pad-ground" });
   const labels = [svg("text", { x: SIZE - 6, y: SIZE - 7, "text-anchor": "end" }), svg("text", { x: 7, y: 15 })];
   const element = svg(
     "svg",
-    { viewBox: `0 0 ${SIZE} ${SIZE}`, class: "mg-pad", role: "img" },
-    svg("rect", { x: 0.5, y: 0.5, width: SIZE - 1, height: SIZE - 1, rx: 8, class: "mg-pad-ground" }),
-    curves, slope, ...labels, steepest, steepestLabel, shaft, halo, dot, tip,
+    { viewBox: `-30 -8 ${SIZE + 38} ${SIZE + 27}`, class: "mg-pad", role: "img" },
+    ground, axes, curves, slope, ...labels, steepest, steepestLabel, shaft, halo, dot, tip,
   );
+  const caption = h("div", { class: "mg-pad-caption" });
   let [window, list] = [null, null];
   const place = (event) => {
-    const box = element.getBoundingClientRect();
+    const box = ground.getBoundingClientRect();
     return [((event.clientX - box.left) / box.width) * SIZE, ((event.clientY - box.top) / box.height) * SIZE];
   };
   const clamp = (u) => Math.min(1, Math.max(0, u));
@@ -82,7 +95,21 @@ export function makePad({ onPoint, onDirection, arrow }) {
     return [middle - half, middle + half];
   }
 
+  /** Ticks with their numbers, below and at the left: [[range, whether it runs along the bottom], ...]. */
+  function drawAxes(ranges) {
+    const marks = ranges.flatMap(([range, below]) =>
+      ticks(range).flatMap((x) => {
+        const at = ((x - range.min) / (range.max - range.min)) * SIZE;
+        const place = below ? { x: at, y: SIZE + 15, "text-anchor": "middle" } : { x: -5, y: SIZE - at + 4, "text-anchor": "end" };
+        const mark = below ? `M${at},${SIZE}v4` : `M0,${SIZE - at}h-3`;
+        return [svg("path", { d: mark }), svg("text", { ...place, class: "mg-pad-tick" }, brief(x))];
+      }),
+    );
+    axes.replaceChildren(...marks);
+  }
+
   let drawn = "";
+  let plan = null; // the heights on the plane
   let [low, high] = [0, 1];
   function update(next) {
     ({ list, window } = next);
@@ -93,19 +120,24 @@ export function makePad({ onPoint, onDirection, arrow }) {
     let py;
     if (plane) {
       if (key !== drawn) {
-        const z = heights(list, window, at);
-        const finite = [...z].filter(Number.isFinite).sort((a, b) => a - b);
+        plan = heights(list, window, at);
+        const finite = [...plan].filter(Number.isFinite).sort((a, b) => a - b);
         const [low, high] = [finite[Math.floor(finite.length * 0.02)], finite[Math.ceil(finite.length * 0.98) - 1]];
         const levels = Array.from({ length: 9 }, (_, i) => low + ((high - low) * (i + 0.5)) / 9);
-        curves.replaceChildren(...levels.map((level, i) => svg("path", { d: contour(z, level), style: `opacity: ${0.35 + (0.65 * i) / 8}` })));
+        curves.replaceChildren(...levels.map((height, i) => svg("path", { d: contour(plan, height), style: `opacity: ${0.3 + (0.5 * i) / 8}` })), level);
+        drawAxes([[window[0], true], [window[1], false]]);
       }
+      level.setAttribute("d", Number.isFinite(next.value) ? contour(plan, next.value) : "");
       py = SIZE - ((at[1] - window[1].min) / (window[1].max - window[1].min)) * SIZE;
       slope.setAttribute("d", "");
     } else {
       const n = 4 * CELLS + 1;
       const xs = Float64Array.from({ length: n }, (_, i) => window[0].min + ((window[0].max - window[0].min) * i) / (n - 1));
       const out = evaluate(list, [tensor([n], xs)])[list.outputs[0]];
-      if (key !== drawn || !(next.value > low && next.value < high)) [low, high] = span(out.data, next);
+      if (key !== drawn || !(next.value > low && next.value < high)) {
+        [low, high] = span(out.data, next);
+        drawAxes([[window[0], true], [{ min: low, max: high }, false]]);
+      }
       const scale = SIZE / (high - low);
       const down = (y) => SIZE - (y - low) * scale;
       let path = "";
@@ -137,21 +169,24 @@ export function makePad({ onPoint, onDirection, arrow }) {
     // The adjoints of the inputs are the gradient: it stands at right angles on the contour.
     const [gx, gy] = next.gradient ?? [];
     const steep = Math.hypot(gx, gy);
-    const uphill = plane && next.gradient && Number.isFinite(steep) && steep > 0;
+    const uphill = plane && next.gradient && Number.isFinite(next.value) && Number.isFinite(steep) && steep > 0;
     steepest.setAttribute("d", uphill ? `M${px},${py}l${(gx / steep) * REACH},${(-gy / steep) * REACH}` : "");
     steepestLabel.textContent = uphill ? "∇f" : "";
     if (uphill) {
       steepestLabel.setAttribute("x", px + (gx / steep) * (REACH + 10));
       steepestLabel.setAttribute("y", py - (gy / steep) * (REACH + 10) + 4);
     }
+    caption.hidden = !plane || !Number.isFinite(next.value);
+    caption.textContent = `here f is ${brief(next.value)}`;
     labels[0].textContent = `${names[0]} →`;
     labels[1].textContent = plane ? `↑ ${names[1]}` : "↑ f";
+    const ends = (i) => `${brief(window[i].min)} to ${brief(window[i].max)}`;
     element.setAttribute(
       "aria-label",
       plane
-        ? `Contours of f over ${names[0]} and ${names[1]}, with the point and the seed direction. The sliders below do the same.`
-        : `The curve of f over ${names[0]}, with the point and the tangent line. The slider below does the same.`,
+        ? `Contours of f over ${names[0]} from ${ends(0)} and ${names[1]} from ${ends(1)}, with the point, the level line through it and the seed direction. The sliders below do the same.`
+        : `The curve of f over ${names[0]} from ${ends(0)}, with the point and the tangent line. The slider below does the same.`,
     );
   }
-  return { element, update };
+  return { element: h("div", { class: "mg-plane" }, element, caption), drawing: element, update };
 }

@@ -4,7 +4,7 @@
  * (the position of the stepper) says how much of them is known yet. */
 
 import { adjoints, evaluate, ExpressionError, OPS, parse, tangents, VARIABLES } from "../engine.js";
-import { aligned, announcer, brief, button, choice, copy, decimals, format, h, icon, inJupyter, keepKeys, reducedMotion, slider, svg, toggle, uniqueId, urlState } from "../toolkit.js";
+import { aligned, announcer, brief, button, choice, copy, decimals, enable, format, h, icon, inJupyter, keepKeys, reducedMotion, slider, svg, toggle, uniqueId, urlState } from "../toolkit.js";
 import { drawGraph } from "./graph.js";
 import { makePad } from "./pad.js";
 
@@ -51,6 +51,22 @@ function fillRule(template, read) {
 
 const isName = (input) => typeof input === "number";
 
+/** A rule with numbers, as plain text: "ln (−1)", "(−8) ^ 0.5". */
+function fillPlain(template, [a, b]) {
+  const shown = (x) => (format(x).startsWith("−") ? `(${format(x)})` : format(x));
+  return template.replace("{a}<{b}>", "{a} ^ {b}").replace("({a})", "{a}").replace("{a}", shown(a)).replace("{b}", shown(b));
+}
+
+/** Why a step has no finite value at these inputs. */
+function reason(op, [a, b]) {
+  if (op === "log") return a === 0 ? "the logarithm falls without end towards 0" : "the logarithm takes positive numbers only";
+  if (op === "sqrt") return "the square root takes no negative number";
+  if (op === "divide" && b === 0) return "nothing can be divided by 0";
+  if (op === "power" && a === 0) return "0 has no negative powers";
+  if (op === "power" && a < 0 && !Number.isInteger(b)) return "a negative number has whole powers only";
+  return "it is too large for a floating-point number";
+}
+
 export default {
   render({ model, el }) {
     const state = {};
@@ -64,7 +80,7 @@ export default {
     const original = defaults();
     const url = urlState("trace");
     let [list, values, moving, bar, frames] = [null, [], [], null, []];
-    let [frame, timer, graph, windows] = [0, null, null, []];
+    let [frame, timer, graph, windows, angle, trouble] = [0, null, null, [], 0, null];
 
     // ---- Reading and computing -------------------------------------------------------------------------------------------
 
@@ -83,6 +99,7 @@ export default {
       values = evaluate(list, slots().map((k) => state.at[k] ?? 1));
       moving = tangents(list, values, slots().map((k) => state.seed[k] ?? 0));
       bar = adjoints(list, values);
+      trouble = missing();
       measure();
     }
 
@@ -112,6 +129,23 @@ export default {
       const step = stepOf(user);
       const read = step.inputs.map((input) => (isName(input) ? values[input] : input.constant));
       return OPS[step.op].partial(slot, read, values[user]);
+    }
+
+    /** The first step without a finite value, or without a finite slope, in one sentence; null where all is well. */
+    function missing() {
+      for (const step of list.steps) {
+        const read = step.inputs.map((input) => (isName(input) ? values[input] : input.constant));
+        const formula = fillPlain(OPS[step.op].rule.value, read);
+        const name = plainName(list, step.id);
+        if (!Number.isFinite(values[step.id])) {
+          const [why, what] = Number.isNaN(values[step.id]) ? ["has no value", "no value"] : [`is ${format(values[step.id])}`, "no finite value"];
+          return `${name} = ${formula} ${why}: ${reason(step.op, read)}. The rules still give numbers, but where f has ${what} there is no slope, and they mean nothing.`;
+        }
+        if (step.inputs.some((input, slot) => isName(input) && !Number.isFinite(partial(step.id, slot)))) {
+          return `${name} = ${formula} has a value but no finite slope here, so f has no derivative that these rules could give.`;
+        }
+      }
+      return null;
     }
 
     // ---- The formulas of a step --------------------------------------------------------------------------------------------
@@ -220,7 +254,7 @@ export default {
     const input = h("input", { id: inputId, type: "text", class: "mg-expression", spellcheck: "false", autocomplete: "off", autocapitalize: "none", "aria-describedby": mistakeId, onInput: () => typed(input.value) });
     const examples = choice({
       label: "Examples",
-      options: { "": "choose …", ...Object.fromEntries(Object.keys(EXAMPLES).map((text) => [text, text.replaceAll("**", "^").replaceAll("*", "·")])) },
+      options: { "": "choose …", ...Object.fromEntries(Object.keys(EXAMPLES).map((text) => [text, text])) },
       value: "",
       onChange: (text) => {
         if (text === "") return;
@@ -235,9 +269,15 @@ export default {
     const edgeTable = h("div", { class: "mg-scroll mg-edges", tabindex: 0, role: "region", "aria-label": "Graph of the computation as a table" });
     const position = h("input", { type: "range", min: 0, step: 1, value: 0, class: "mg-position", "aria-label": "Step of the trace", onInput: () => go(Number(position.value)) });
     const where = h("span", { class: "mg-where" });
-    const control = (shape, label, f) => button({ icon: icon(shape), label, onClick: f });
-    const player = { first: control("first", "First step", () => go(0)), back: control("back", "Step back", () => go(frame - 1)), play: control("play", "Play", () => play(timer === null)), next: control("next", "Step forward", () => go(frame + 1)), last: control("last", "Last step", () => go(frames.length - 1)) };
-    const stepper = h("div", { class: "mg-stepper", role: "group", "aria-label": "Stepper" }, Object.values(player), position, where);
+    const control = (shape, label, key, f) => button({ icon: icon(shape), label, hint: key && `${label} (${key}, while one of these buttons has the focus)`, onClick: f });
+    const player = {
+      first: control("first", "First step", "Home key", () => go(0)),
+      back: control("back", "Step back", "left arrow key", () => go(frame - 1)),
+      play: control("play", "Play", null, () => play(timer === null)),
+      next: control("next", "Step forward", "right arrow key", () => go(frame + 1)),
+      last: control("last", "Last step", "End key", () => go(frames.length - 1)),
+    };
+    const stepper = h("div", { class: "mg-stepper", role: "group", "aria-label": "Stepper; the arrow keys step" }, Object.values(player), position, where);
     stepper.addEventListener("keydown", (event) => {
       const to = { ArrowLeft: frame - 1, ArrowRight: frame + 1, ArrowDown: frame - 1, ArrowUp: frame + 1, Home: 0, End: frames.length - 1 }[event.key];
       if (to === undefined) return;
@@ -245,13 +285,14 @@ export default {
       go(to);
     });
     const working = h("div", { class: "mg-working mg-math" });
+    const warning = h("p", { class: "mg-no-derivative", "aria-live": "polite" });
     const trace = h("table", { class: "mg-table" });
     const sliders = h("div", { class: "mg-sliders" });
     const directions = h("div", { class: "mg-directions" });
     const summary = announcer();
     const arrowId = uniqueId("seed-arrow");
-    const pad = makePad({ arrow: arrowId, onPoint: (point) => movePoint(point), onDirection: turn });
-    pad.element.append(
+    const pad = makePad({ arrow: arrowId, onPoint: (point) => movePoint(point), onDirection: (to) => drag(to) });
+    pad.drawing.append(
       svg("defs", {}, svg("marker", { id: arrowId, viewBox: "0 0 8 8", refX: 6, refY: 4, markerWidth: 11, markerHeight: 11, markerUnits: "userSpaceOnUse", orient: "auto", class: "mg-arrow mg-arrow-seed" }, svg("path", { d: "M0,0.5 L8,4 L0,7.5z" }))),
     );
     const mode = choice({
@@ -298,6 +339,7 @@ export default {
         h("div", { class: "mg-left" }, stage, edgeTable, stepper),
         h("div", { class: "mg-right" }, pad.element, sliders, directions),
         working,
+        warning,
       ),
       h("div", { class: "mg-scroll", tabindex: 0, role: "region", "aria-label": "Evaluation trace" }, trace),
       summary.element,
@@ -415,8 +457,9 @@ export default {
       position.value = frame;
       position.setAttribute("aria-valuetext", `step ${frame} of ${frames.length - 1}, ${words[phase]}`);
       where.textContent = `${frame} of ${frames.length - 1} · ${words[phase].replace(" phase", "")}`;
-      player.first.disabled = player.back.disabled = frame === 0;
-      player.next.disabled = player.last.disabled = frame === frames.length - 1;
+      for (const one of [player.first, player.back]) enable(one, frame > 0);
+      for (const one of [player.next, player.last]) enable(one, frame < frames.length - 1);
+      if (warning.textContent !== (trouble ?? "")) warning.textContent = trouble ?? "";
       pad.update({
         list,
         window: windows,
@@ -438,7 +481,7 @@ export default {
       const named = (name, mark = "") => h("span", { class: "mg-math", html: `<i>x${mark}</i><sub>${name[1]}</sub>` });
       knobs = list.inputs.map(({ name }, i) => {
         const k = VARIABLES.indexOf(name);
-        return slider({ label: named(name), name: `input ${name}`, ...windows[i], value: state.at[k], onInput: (x) => movePoint(list.inputs.map((_, j) => (j === i ? x : undefined))) });
+        return slider({ label: named(name), name: `input ${name}`, ...windows[i], value: state.at[k], onInput: (x) => setInput(i, x) });
       });
       sliders.replaceChildren(...knobs.map(({ element }) => element));
       directions.hidden = !forward();
@@ -450,9 +493,9 @@ export default {
         button({ label: `seed direction e${i + 1}`, text: h("span", { class: "mg-math", html: `<i>e</i><sub>${text[1]}</sub>` }), onClick: () => setSeed(seed), "aria-label": `seed direction ${text}`, "data-seed": seed.join() }),
       );
       if (n === 2) {
-        const angle = slider({ label: "∠", name: "angle of the seed direction", unit: " degrees", min: 0, max: 355, step: 5, value: degrees(), onInput: (x) => turn((x * Math.PI) / 180) });
-        knobs.push({ ...angle, isAngle: true });
-        directions.replaceChildren(h("div", { class: "mg-presets" }, label, buttons), angle.element);
+        const dial = slider({ label: "∠", name: "angle of the seed direction", unit: "rad", min: 0, max: 6.28, step: 0.01, value: seedAngle(), figures: 5, onInput: turn });
+        knobs.push({ ...dial, isAngle: true });
+        directions.replaceChildren(h("div", { class: "mg-presets" }, label, buttons), dial.element);
       } else {
         const fields = list.inputs.map(({ name }) => {
           const k = VARIABLES.indexOf(name);
@@ -462,15 +505,18 @@ export default {
       }
     }
 
-    const degrees = () => {
+    /** The angle of the seed in radians: the one that was set last while it is still that, else from 0 to 2π. */
+    const seedAngle = () => {
       const [a, b] = slots().map((k) => state.seed[k] ?? 0);
-      return (((Math.atan2(b, a) * 180) / Math.PI + 360) % 360) || 0;
+      const length = Math.hypot(a, b) || 1;
+      if (Math.hypot(Math.cos(angle) - a / length, Math.sin(angle) - b / length) < 1e-9) return angle;
+      return (angle = (Math.atan2(b, a) + 2 * Math.PI) % (2 * Math.PI));
     };
 
     function syncControls() {
       const at = slots().map((k) => state.at[k] ?? 1);
       if (at.some((x, i) => x < windows[i].min || x > windows[i].max)) frameWindows();
-      knobs.forEach((knob, i) => (knob.isAngle ? knob.set(degrees()) : (knob.range(windows[i].min, windows[i].max, windows[i].step), knob.set(at[i]))));
+      knobs.forEach((knob, i) => (knob.isAngle ? knob.set(seedAngle()) : (knob.range(windows[i].min, windows[i].max, windows[i].step), knob.set(at[i]))));
       const seed = slots().map((k) => state.seed[k] ?? 0).join();
       directions.querySelectorAll("[data-seed]").forEach((one) => one.setAttribute("aria-pressed", String(one.dataset.seed === seed)));
       directions.querySelectorAll(".mg-seed-field input").forEach((field, i) => {
@@ -483,16 +529,20 @@ export default {
       const at = slots().map((k) => state.at[k] ?? 1);
       const half = Math.max(2, Math.min(...at.map(Math.abs)));
       const step = Number((10 ** Math.floor(Math.log10(half)) / 20).toPrecision(3));
-      windows = at.map((x) => ({ min: x - half, max: x + half, step }));
+      const round = (x) => Number((Math.round(x / step) * step).toPrecision(12));
+      windows = at.map((x) => ({ min: round(x - half), max: round(x + half), step }));
     }
 
     // ---- What the reader does ------------------------------------------------------------------------------------------------------
 
+    function setInput(i, x) {
+      state.at[slots()[i]] = x;
+      refresh();
+    }
+
+    /** The point dragged on the pad: it keeps to the steps of the sliders. */
     function movePoint(point) {
-      const round = (x, { step }) => Number((Math.round(x / step) * step).toPrecision(12));
-      point.forEach((x, i) => {
-        if (x !== undefined) state.at[slots()[i]] = point.length === list.inputs.length && point.includes(undefined) ? x : round(x, windows[i]);
-      });
+      point.forEach((x, i) => (state.at[slots()[i]] = Number((Math.round(x / windows[i].step) * windows[i].step).toPrecision(12))));
       refresh();
     }
 
@@ -501,10 +551,17 @@ export default {
       refresh();
     }
 
-    function turn(angle) {
-      const five = (Math.round((angle * 36) / Math.PI) * Math.PI) / 36;
-      const clean = (x) => Number(x.toFixed(6)) + 0;
-      setSeed([clean(Math.cos(five)), clean(Math.sin(five)), ...list.inputs.slice(2).map(() => 0)]);
+    function turn(to) {
+      angle = to;
+      const clean = (x) => Number(x.toFixed(12)) + 0;
+      setSeed([clean(Math.cos(to)), clean(Math.sin(to)), ...list.inputs.slice(2).map(() => 0)]);
+    }
+
+    /** The arrow dragged on the pad: by hundredths of a radian, and caught by the axes when it is near one. */
+    function drag(to) {
+      const quarter = (Math.round((to / Math.PI) * 2) * Math.PI) / 2;
+      const near = Math.abs(to - quarter) < 0.04 ? quarter : Math.round(to * 100) / 100;
+      turn(near < 0 ? near + 2 * Math.PI : near);
     }
 
     function refresh() {
