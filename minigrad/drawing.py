@@ -38,7 +38,7 @@ def draw_trace(trace, show="primal"):
         column = depth[row.name]
         place[row.name] = (column, (height[column] - 1) / 2 - taken[column])
         taken[column] += 1
-    figure, axes = plt.subplots(figsize=(1.55 * len(height), 1.15 * max(height.values()) + 0.4))
+    figure, axes = plt.subplots(figsize=(1.55 * len(height), 1.1 * max(height.values())))
     boxes = {}
     for row in trace.rows:
         text = f"{row.name}\n{row.expression}\n{number(getattr(row, show))}"
@@ -53,7 +53,7 @@ def draw_trace(trace, show="primal"):
             arrow = dict(arrowstyle="-|>", color=COLOURS["grey"], **path)
             axes.annotate("", place[row.name], place[name], arrowprops=arrow)
     axes.set_xlim(-0.55, len(height) - 0.45)
-    axes.set_ylim(-max(height.values()) / 2 - 0.1, max(height.values()) / 2 + 0.1)
+    axes.set_ylim(-max(height.values()) / 2, max(height.values()) / 2)
     axes.axis("off")
     figure.tight_layout()
     return figure

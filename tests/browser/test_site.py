@@ -107,6 +107,34 @@ def test_chapter_can_be_taken_away(open_page, site, chapter):
         assert not re.match(r"exercise\(", cell.source), "an exercise is not written out"
 
 
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_phone_shows_all_that_is_wide(open_page, site, chapter):
+    """Printed lines wrap; all else that is wide scrolls, by keyboard too, and has a name."""
+    page = open_page(f"{site}/{chapter}.html", width=390)
+    page.wait_for_timeout(500)  # the boxes are marked when MathJax is done
+    wide = page.locator(".bd-article *").evaluate_all(
+        """all => all.filter(e => !e.closest('.widget-place, mjx-container > *')
+            && e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1
+            && ['auto', 'scroll'].includes(getComputedStyle(e).overflowX))
+          .map(e => [e.matches('.cell_output pre'), e.tabIndex, e.ariaLabel, e.outerHTML])"""
+    )
+    for printed, stop, name, element in wide:
+        assert not printed and stop == 0 and name, element[:200]
+    for image in page.locator(".bd-article .wide-figure img").all():
+        shown, drawn = image.evaluate("e => [e.clientWidth, e.naturalWidth]")
+        assert shown >= min(drawn, 680)
+
+
+def test_paper_is_white_and_hides_nothing(open_page, site):
+    page = open_page(f"{site}/{CHAPTERS[0]}.html", scheme="dark")
+    look = """kind => (kind && dispatchEvent(new Event(kind)), [document.documentElement.dataset.theme,
+        document.querySelectorAll('.bd-article details:not([open])').length])"""
+    theme, folded = page.evaluate(look, None)
+    assert theme == "dark" and folded > 0
+    assert page.evaluate(look, "beforeprint") == ["light", 0]
+    assert page.evaluate(look, "afterprint") == ["dark", folded]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_one_quantity_has_one_colour(open_page, site, scheme):
     """Formulas on the page and numbers in the widgets take the same colours."""
