@@ -85,7 +85,7 @@ class Trace:
             table["tangent rule"] = [row.rule for row in self.rows]
             table["tangent"] = [number(row.tangent) for row in self.rows]
         if self.has_adjoints:
-            table["shares of its users"] = [self._sum(row) for row in self.rows]
+            table["shares"] = [self._sum(row) for row in self.rows]
             table["adjoint"] = [number(row.adjoint) for row in self.rows]
         return table
 
