@@ -83,7 +83,9 @@ class TensorNode:
         `cotangent`, an array of the same shape (ones if it is not given).
         """
         cotangent = np.ones_like(self.value) if cotangent is None else cotangent
-        pull_back([self], [promises.seed_fits(self, cotangent)], keep=True)
+        promises.seed_fits(self, cotangent)
+        seed = np.array(cotangent, self.dtype)[()]  # a copy: the caller's array stays the caller's
+        pull_back([self], [seed], keep=True)
 
     def zero_grad(self):
         """Forget the gradients of this node and of everything that it was computed from."""
@@ -200,6 +202,9 @@ class Op:
     adjoint of every output and returns the adjoint of every input, in order (None for a constant).
     Write both with NumPy functions: run on nodes instead of arrays, they then give derivatives of
     any order.
+
+    One key of the `context` is the engine's: where some inputs are constants, `backward` finds in
+    `context["wanted"]` a True for each input whose adjoint will be used, and may skip the others.
     """
 
     @staticmethod
@@ -216,7 +221,10 @@ class Op:
 
         Without a node among the inputs there is nothing to record: the outputs come as they are.
         """
+        inputs = tuple([np.asarray(value) if type(value) is list else value for value in inputs])
         context, raw = {}, tuple([_raw(value) for value in inputs])
+        # In strict mode before `forward`, which might change an input itself.
+        seen = promises.checksums(raw, constants=constants) if _strict.get() else None
         try:
             outputs = cls.forward(context, *raw, **constants)
         except ValueError as error:
@@ -231,8 +239,8 @@ class Op:
             record = OpNode(cls, context, inputs, constants)
             nodes = tuple([TensorNode(value, record, slot) for slot, value in enumerate(values)])
             record.outputs = nodes
-            if _strict.get():
-                record.checksums = promises.checksums(record, _raw)
+            if seen is not None:
+                record.checksums = seen | promises.checksums(context=context)
         else:
             nodes = tuple([TensorNode(value) for value in values])
         return nodes if several else nodes[0]
@@ -253,7 +261,7 @@ def wengert_list(*nodes):
     return [found[number] for number in sorted(found)]
 
 
-def pull_back(outputs, cotangents, wrt=(), differentiable=False, keep=False):
+def pull_back(outputs, cotangents, wrt=(), differentiable=False, keep=False, watch=None):
     """Walk the Wengert list backwards: the adjoints of the nodes `wrt`, given those of `outputs`.
 
     For a node x with users y1, y2, ... the chain rule says  x̄ = Σ ȳk ∂yk/∂x : every user adds its
@@ -261,6 +269,7 @@ def pull_back(outputs, cotangents, wrt=(), differentiable=False, keep=False):
 
     `keep`            leave the adjoints on the graph, where `node.grad` finds them; leaves add up
     `differentiable`  run each op's forward and backward on nodes: this walk is then itself recorded
+    `watch`           called with each share as it is added: watch(record, node, share)
     Raises ValueError or TypeError, naming the op, where a backward breaks its promise.
     """
     adjoints, leaves = {}, {}
@@ -284,10 +293,12 @@ def pull_back(outputs, cotangents, wrt=(), differentiable=False, keep=False):
         shares = _shares(record, goutputs, differentiable)
         for position, (node, share) in enumerate(zip(record.inputs, shares)):
             if isinstance(node, TensorNode):
-                share = _fit(record, position, share, node, goutputs[0].shape)
+                share = _fit(record, position, share, node, goutputs)
                 if node.source is None:
                     share = _owned(share, (*goutputs, *shares[:position], *record.context.values()))
                 add(node, share)
+                if watch is not None:
+                    watch(record, node, share)
     for leaf in leaves.values():
         leaf._grad = adjoints[id(leaf)] if leaf._grad is None else leaf._grad + adjoints[id(leaf)]
     return [adjoints.get(id(node)) for node in wrt]
@@ -321,24 +332,29 @@ def undo_broadcasting(gradient, shape):
     return np.reshape(np.sum(gradient, axis=(*range(new), *repeated)), shape)
 
 
-@contextlib.contextmanager
 def no_grad():
     """Compute without writing anything down: results are leaves, nothing is kept for a backward."""
-    token = _recording.set(False)
-    try:
-        yield
-    finally:
-        _recording.reset(token)
+    return setting(_recording, False)
+
+
+def recording():
+    """Write everything down, even within `no_grad`."""
+    return setting(_recording, True)
+
+
+def strict():
+    """Checksum every array that an op sees; if one has changed by `backward`, name the op."""
+    return setting(_strict, True)
 
 
 @contextlib.contextmanager
-def strict():
-    """Checksum every array that an op sees; if one has changed by `backward`, name the op."""
-    token = _strict.set(True)
+def setting(variable, value):
+    """Within this block a context variable has this value."""
+    token = variable.set(value)
     try:
         yield
     finally:
-        _strict.reset(token)
+        variable.reset(token)
 
 
 def _raw(value):
@@ -352,7 +368,9 @@ def _shares(record, goutputs, differentiable):
     """Ask the op of one record for the adjoints of its inputs."""
     context = record.context
     if record.checksums is not None:
-        promises.unchanged(record, promises.checksums(record, _raw))
+        raw = map(_raw, record.inputs)
+        now = promises.checksums(raw, constants=record.constants, context=context)
+        promises.unchanged(record, now)
     if differentiable:
         context = {}
         again = record.op.forward(context, *record.inputs, **record.constants)
@@ -362,9 +380,9 @@ def _shares(record, goutputs, differentiable):
     return promises.one_share_each(record, record.op.backward(context, *goutputs))
 
 
-def _fit(record, position, share, node, output_shape):
+def _fit(record, position, share, node, goutputs):
     """A share as the input needs it: summed over axes where it was repeated, in its own dtype."""
-    share = promises.share_fits(record, position, share, node, output_shape)
+    share = promises.share_fits(record, position, share, node, goutputs)
     if share.dtype != node.dtype:  # float32 stays float32
         share = RULES["cast"](share, node.dtype)
     return undo_broadcasting(share, node.shape)
@@ -381,13 +399,6 @@ def _owned(gradient, others):
 def _rule(function):
     if function in RULES:
         return RULES[function]
-    promises.has_a_rule(function, known=function in PIECEWISE_CONSTANT)
+    if function not in promises.PIECEWISE_CONSTANT:
+        promises.no_rule(function)
     return lambda *args, **kwargs: function(*map(_raw, args), **kwargs)
-
-
-# Their derivative is zero wherever it exists, so a plain array is all there is to say.
-PIECEWISE_CONSTANT = {
-    np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal, np.sign, np.floor,
-    np.ceil, np.isnan, np.isinf, np.isfinite, np.logical_not, np.argmax, np.argmin, np.argsort,
-    np.zeros_like, np.ones_like, np.shape, np.ndim, np.size, np.array_equal,
-}  # fmt: skip

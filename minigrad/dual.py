@@ -13,9 +13,7 @@ f(v + v̇ ε) = f(v) + f'(v) v̇ ε, with the primal v on the left and the tange
 
 import numpy as np
 
-
-class NoDualRule(TypeError):
-    """A function was asked for that dual numbers have no rule for."""
+from minigrad.promises import PIECEWISE_CONSTANT
 
 
 class Dual:
@@ -60,7 +58,7 @@ class Dual:
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
         if method != "__call__" or kwargs:
-            raise NoDualRule(
+            raise TypeError(
                 f"np.{ufunc.__name__} with {method}, {sorted(kwargs)} on a dual number: use the "
                 "plain call"
             )
@@ -70,7 +68,7 @@ class Dual:
         return _apply(function, args, kwargs)
 
     def __array__(self, *args, **kwargs):
-        raise NoDualRule(
+        raise TypeError(
             "a dual number cannot become an array: its tangent would be lost. Use .primal or "
             ".tangent."
         )
@@ -112,7 +110,16 @@ def _primal(x):
 
 
 def _tangent(x):
-    return x.tangent if isinstance(x, Dual) else 0.0
+    return x.tangent if isinstance(x, Dual) else Still()
+
+
+class Still(float):
+    """The tangent of a constant: a zero that stays one even times infinity (0.0 · ∞ is NaN)."""
+
+    __array_ufunc__ = None  # an array leaves its products and sums with this zero to the zero
+    __mul__ = __rmul__ = lambda self, other: self
+    __add__ = __radd__ = __rsub__ = lambda self, other: other
+    __sub__ = lambda self, other: -other
 
 
 def _apply(function, args, kwargs):
@@ -127,7 +134,7 @@ def _apply(function, args, kwargs):
         return Dual(y, RULES[function](y, primals, tangents, **kwargs) + np.zeros_like(y))
     if function in PIECEWISE_CONSTANT:
         return function(*map(_primal, args), **kwargs)
-    raise NoDualRule(
+    raise TypeError(
         f"dual numbers have no rule for np.{function.__name__}; write it with functions that have "
         "one"
     )
@@ -141,7 +148,8 @@ def _power(y, v, t):
     """x^p: moving x gives p x^(p-1) ẋ, moving p gives y ln x ṗ (0 at x = 0)."""
     x, p = v
     slope = p * x ** np.where(p == 0, 1.0, np.asarray(p, float) - 1.0)
-    return slope * t[0] + (y * np.log(np.where(x == 0, 1.0, x)) * t[1] if np.any(t[1]) else 0.0)
+    moves = np.count_nonzero(t[1])  # else no logarithm: x may be negative
+    return slope * t[0] + (y * np.log(np.where(x == 0, 1.0, x)) * t[1] if moves else 0.0)
 
 
 def _chosen(choose):
@@ -189,10 +197,4 @@ LINEAR = {
     np.sum: _first, np.mean: _first, np.reshape: _first, np.transpose: _first, np.swapaxes: _first,
     np.squeeze: _first, np.expand_dims: _first, np.ravel: _first, np.broadcast_to: _first,
     np.concatenate: _each, np.stack: _each,
-}  # fmt: skip
-
-PIECEWISE_CONSTANT = {
-    np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal, np.sign, np.floor,
-    np.ceil, np.isnan, np.isinf, np.isfinite, np.logical_not, np.argmax, np.argmin, np.argsort,
-    np.zeros_like, np.ones_like, np.shape, np.ndim, np.size,
 }  # fmt: skip

@@ -9,7 +9,8 @@ import contextvars
 
 import numpy as np
 
-from minigrad.core import RULES, Op, TensorNode, _recording, no_grad, pull_back
+from minigrad import promises
+from minigrad.core import RULES, Op, TensorNode, no_grad, pull_back, recording, setting
 from minigrad.dual import Dual
 from minigrad.ops import LogSumExp, Sigmoid
 
@@ -96,36 +97,21 @@ def vjp(f, *inputs):
     """
     nested = _depth.get() > 0 or any(isinstance(x, TensorNode) for x in inputs)
     nodes = [x if isinstance(x, TensorNode) else TensorNode(x) for x in inputs]
-    depth, recording = _depth.set(_depth.get() + 1), _recording.set(True)
-    try:
+    with recording(), setting(_depth, _depth.get() + 1):
         y = f(*nodes)
-    finally:
-        _depth.reset(depth)
-        _recording.reset(recording)
-    if not isinstance(y, TensorNode | np.ndarray | np.number | float | int):
-        raise TypeError(
-            f"the function to differentiate returned {y!r}; expected a node, or an array or number "
-            "that does not depend on the inputs (is a return missing?)"
-        )
+    value = promises.function_value(y.value if isinstance(y, TensorNode) else y)
 
     def pullback(cotangent):
-        shape = np.shape(y.value if isinstance(y, TensorNode) else y)
-        if np.shape(cotangent) != shape:
-            raise ValueError(
-                f"pullback: cotangent of shape {np.shape(cotangent)}, but f gave shape {shape}"
-            )
+        promises.seed_fits(value, cotangent)
         found = [None] * len(nodes)
         if isinstance(y, TensorNode):  # else f does not depend on its inputs
-            seed = (
-                cotangent if isinstance(cotangent, TensorNode) else np.array(cotangent, y.dtype)[()]
-            )
-            found = pull_back(
-                [y], [seed], wrt=nodes, differentiable=nested or isinstance(seed, TensorNode)
-            )
+            recorded = isinstance(cotangent, TensorNode)
+            seed = cotangent if recorded else np.array(cotangent, y.dtype)[()]
+            found = pull_back([y], [seed], wrt=nodes, differentiable=nested or recorded)
         found = tuple(np.zeros_like(x.value) if g is None else g for x, g in zip(nodes, found))
         return found if len(found) > 1 else found[0]
 
-    return (y if nested or not isinstance(y, TensorNode) else y.value), pullback
+    return (y if nested else value), pullback
 
 
 def value_and_grad(f, argnum=0):
@@ -133,6 +119,11 @@ def value_and_grad(f, argnum=0):
 
     Raises ValueError if f does not return a single number.
     """
+    if not isinstance(argnum, int):
+        raise TypeError(
+            f"grad: argnum={argnum!r}; expected the position of one argument. The gradients with "
+            "respect to several come from one walk of the pullback: mg.vjp(f, *inputs)"
+        )
 
     def both(*args, **kwargs):
         position = range(len(args))[argnum]  # -1 is the last
@@ -156,7 +147,8 @@ def grad(f, argnum=0):
 
     >>> grad(lambda x: np.sin(x) * x)(2.0)                      # cos(2) 2 + sin(2)
     """
-    return lambda *args, **kwargs: value_and_grad(f, argnum)(*args, **kwargs)[1]
+    both = value_and_grad(f, argnum)
+    return lambda *args, **kwargs: both(*args, **kwargs)[1]
 
 
 def jvp(f, inputs, tangents):
@@ -176,7 +168,7 @@ def jvp(f, inputs, tangents):
     try:
         y = f(*map(Dual, inputs, tangents))
         return (y.primal, y.tangent) if isinstance(y, Dual) else (y, np.zeros_like(y))
-    except TypeError:  # NoDualRule, or a node; a mistake of f's own is raised again below
+    except TypeError:  # no rule, or a node; a mistake of f's own is raised again below
         y, pullback = vjp(f, *inputs)
         _, push = vjp(lambda u: _inner(pullback(u), tangents), np.zeros_like(y))
         return y, push(1.0)
@@ -193,22 +185,27 @@ def jacobian(f, mode=None):
     Its shape is y.shape + x.shape.
 
     One pass gives a column (forward mode, one for each entry of x) or a row (reverse mode, one for
-    each entry of y), so the shorter side decides; `mode`, "forward" or "reverse", overrules. After
-    a call the attribute `mode` of the function says which it was.
+    each entry of y), so the shorter side decides; `mode`, "forward" or "reverse", overrules.
+    `jacobian(f).mode_for(x)` says which it is.
     """
     if mode not in (None, "forward", "reverse"):
         raise ValueError(f"jacobian: mode={mode!r}; expected 'forward', 'reverse' or None")
 
+    def shorter(x, y):
+        return mode or ("forward" if np.size(x) < np.size(y) else "reverse")
+
     def derivative(x):
         y, pullback = vjp(f, x)
-        derivative.mode = mode or ("forward" if np.size(x) < np.size(y) else "reverse")
-        if derivative.mode == "reverse":
+        shape = np.shape(y) + np.shape(x)
+        if 0 in shape:
+            return np.zeros(shape)
+        if shorter(x, y) == "reverse":
             entries = [pullback(e) for e in _basis(y)]
-            return np.reshape(np.stack(entries), np.shape(y) + np.shape(x))
+            return np.reshape(np.stack(entries), shape)
         entries = [jvp(f, (x,), (e,))[1] for e in _basis(x)]
-        return np.reshape(np.stack(entries, axis=-1), np.shape(y) + np.shape(x))
+        return np.reshape(np.stack(entries, axis=-1), shape)
 
-    derivative.mode = mode
+    derivative.mode_for = lambda x: shorter(x, vjp(f, x)[0])
     return derivative
 
 

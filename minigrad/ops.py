@@ -8,6 +8,8 @@ The tables at the end tell NumPy which op belongs to which of its functions, so 
 works.
 """
 
+import copy
+
 import numpy as np
 
 from minigrad.core import RULES, Op, TensorNode, undo_broadcasting
@@ -531,6 +533,15 @@ def _where(mask, x, y):
     return Where.do_forward(mask.value if isinstance(mask, TensorNode) else mask, x, y)
 
 
+def _index(x, index):
+    return Index.do_forward(x, index=copy.deepcopy(index))  # its arrays may be shuffled later on
+
+
+def _concatenate(arrays, axis=0):
+    pieces = arrays if axis is not None else [np.ravel(x) for x in arrays]  # None: NumPy flattens
+    return Concatenate.do_forward(*pieces, axis=axis or 0)
+
+
 def _squeeze(x, axis=None):
     return np.reshape(x, np.squeeze(np.empty(x.shape), axis).shape)
 
@@ -565,12 +576,12 @@ RULES |= {
     np.transpose: lambda x, axes=None: Transpose.do_forward(x, axes=axes),
     np.swapaxes: _swap,
     np.broadcast_to: lambda x, shape: Expand.do_forward(x, shape=shape),
-    np.concatenate: lambda arrays, axis=0: Concatenate.do_forward(*arrays, axis=axis),
+    np.concatenate: _concatenate,
     np.stack: lambda arrays, axis=0: Stack.do_forward(*arrays, axis=axis),
     np.dot: lambda x, y: x @ y if np.ndim(x) and np.ndim(y) else x * y,
     np.square: lambda x: x * x,
     np.positive: lambda x: x,
-    "index": lambda x, index: Index.do_forward(x, index=index),
+    "index": _index,
     "cast": _cast,
 }
 

@@ -40,6 +40,7 @@ class SGD:
                 f"SGD: momentum={momentum}; expected 0 <= momentum < 1: from 1 on, the velocity "
                 "never dies down"
             )
+        self.parameters = list(dict.fromkeys(self.parameters))  # one that is shared moves once
         self.rate, self.momentum = rate, momentum
         self.velocities = [np.zeros(p.shape, p.dtype) for p in self.parameters]
 

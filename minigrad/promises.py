@@ -7,6 +7,13 @@ twice gives the same. Each check says what was given, what was expected, and wha
 
 import numpy as np
 
+# Their derivative is zero wherever it exists, so a plain array is all there is to say.
+PIECEWISE_CONSTANT = {
+    np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal, np.sign, np.floor,
+    np.ceil, np.isnan, np.isinf, np.isfinite, np.logical_not, np.argmax, np.argmin, np.argsort,
+    np.zeros_like, np.ones_like, np.shape, np.ndim, np.size, np.array_equal,
+}  # fmt: skip
+
 
 def refuse(reason):
     """A method that NumPy or Python would call, and that has no right answer for a node."""
@@ -43,20 +50,23 @@ def plain_call(function, method, options):
     raise TypeError(f"{what}{given} on a node: {why}. Make a new node instead.")
 
 
-def has_a_rule(function, known):
+def no_rule(function):
     """Every function of nodes needs a derivative."""
-    if not known:
-        raise TypeError(
-            f"minigrad has no rule for np.{function.__name__}. Write it with functions that have "
-            "one, make an Op of your own (forward and backward), or use node.value if no gradient "
-            "is needed."
-        )
+    raise TypeError(
+        f"minigrad has no rule for np.{function.__name__}. Write it with functions that have one, "
+        "make an Op of your own (forward and backward), or use node.value if no gradient is needed."
+    )
+
+
+def as_array(value):
+    """An array. A Python number becomes a float: nobody means the integer when he writes 2."""
+    number = isinstance(value, float | int) and not isinstance(value, bool)
+    return np.asarray(value, dtype=float if number else None)
 
 
 def leaf_value(value):
     """The float or float array of a leaf. A Python number becomes a float; integers are refused."""
-    number = isinstance(value, float | int) and not isinstance(value, bool)
-    array = np.asarray(value, dtype=float if number else None)
+    array = as_array(value)
     if array.dtype.kind != "f":
         raise TypeError(
             f"a TensorNode holds floats, not {array.dtype}: a derivative asks what a tiny step "
@@ -66,14 +76,23 @@ def leaf_value(value):
     return array[()]
 
 
-def seed_fits(node, cotangent):
-    """The cotangent of a backward pass has an entry for each entry of the node it starts at."""
-    if np.shape(cotangent) != node.shape:
+def seed_fits(output, cotangent):
+    """The cotangent of a backward pass has an entry for each entry of the output it starts at."""
+    if np.shape(cotangent) != np.shape(output):
         raise ValueError(
-            f"backward: a cotangent of shape {np.shape(cotangent)} for a node of shape "
-            f"{node.shape}; it needs one number for each entry of the node"
+            f"a cotangent of shape {np.shape(cotangent)} for an output of shape "
+            f"{np.shape(output)}; it needs one number for each entry of the output"
         )
-    return np.array(cotangent, node.dtype)[()]  # a copy: the caller's array stays the caller's
+
+
+def function_value(value):
+    """What a function to differentiate returns: numbers, even if they depend on no input."""
+    if not isinstance(value, np.ndarray | np.number | float | int):
+        raise TypeError(
+            f"the function to differentiate returned {value!r}; expected a node, or an array or "
+            "number that does not depend on the inputs (is a return missing?)"
+        )
+    return value
 
 
 def output_value(op, value):
@@ -89,8 +108,8 @@ def output_value(op, value):
 
 
 def one_share_each(record, shares):
-    """What a backward returns: a tuple with one gradient for each input."""
-    shares = shares if type(shares) is tuple else (shares,)
+    """What a backward returns: a tuple, or list, with one gradient for each input."""
+    shares = tuple(shares) if isinstance(shares, tuple | list) else (shares,)
     if len(shares) != len(record.inputs):
         raise ValueError(
             f"{record.op.__name__}.backward returned {len(shares)} gradients for "
@@ -99,18 +118,23 @@ def one_share_each(record, shares):
     return shares
 
 
-def share_fits(record, position, share, node, output_shape):
-    """One gradient: floats, of the input's shape, or the output's where the input was broadcast."""
+def broadcasts(shape, larger):
+    """Whether an array of this shape can be repeated until it has the larger one."""
+    pairs = zip(reversed(shape), reversed(larger), strict=False)
+    return len(shape) <= len(larger) and all(m in (1, n) for m, n in pairs)
+
+
+def share_fits(record, position, share, node, goutputs):
+    """One gradient: floats, of the input's shape, or an output's where the input was broadcast."""
     name = f"{record.op.__name__}.backward, gradient of input {position}"
     if share is None:
         raise ValueError(f"{name}: None, but that input is a node (is a return missing?)")
-    share = share if hasattr(share, "dtype") else np.asarray(share)[()]
+    share = share if hasattr(share, "dtype") else as_array(share)[()]
     if share.dtype.kind != "f":
         raise TypeError(f"{name}: {share.dtype}, but the input is {node.dtype}: return floats")
     if share.shape != node.shape:
-        pairs = zip(reversed(node.shape), reversed(output_shape), strict=False)
-        stretched = len(node.shape) <= len(output_shape) and all(m in (1, n) for m, n in pairs)
-        if share.shape != output_shape or not stretched:
+        like_an_output = any(share.shape == g.shape for g in goutputs)
+        if not like_an_output or not broadcasts(node.shape, share.shape):
             raise ValueError(
                 f"{name}: shape {share.shape}, but the input has shape {node.shape}: a gradient "
                 "has one entry for each entry of its input"
@@ -118,10 +142,11 @@ def share_fits(record, position, share, node, output_shape):
     return share
 
 
-def checksums(record, raw):
-    """A fingerprint of every array that the op saw or kept: {what it is: checksum}."""
-    named = {f"input {i}": raw(value) for i, value in enumerate(record.inputs)}
-    named |= {f"context[{key!r}]": value for key, value in record.context.items()}
+def checksums(inputs=(), **kept):
+    """A fingerprint of every array that an op saw or kept: {what it is: checksum}."""
+    named = {f"input {i}": value for i, value in enumerate(inputs)}
+    for where, values in kept.items():
+        named |= {f"{where}[{key!r}]": value for key, value in values.items()}
     return {what: hash(a.tobytes()) for what, a in named.items() if isinstance(a, np.ndarray)}
 
 
@@ -132,9 +157,9 @@ def unchanged(record, now):
     )
     if changed:
         raise ValueError(
-            f"{record.op.__name__}: {changed} changed in place between forward and backward, so "
-            "its derivative would be that of another point. Make a new array (x = x + 1, not x += "
-            "1)."
+            f"{record.op.__name__}: {changed} changed in place between forward and backward, or "
+            "within forward, so its derivative would be that of another point. Make a new array "
+            "(x = x + 1, not x += 1)."
         )
 
 

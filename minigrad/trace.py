@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from minigrad.core import TensorNode, _fit, _shares, wengert_list
+from minigrad.core import TensorNode, pull_back, wengert_list
 from minigrad.dual import Dual
 
 # op -> how its line reads, and its tangent's. {0}: an input, {t0}: its tangent, {y}: itself
@@ -155,7 +155,7 @@ def trace(f, *values, seed=None, adjoints=False, **named):
     for i, (name, node) in enumerate(leaves.items()):
         of_node[id(node)] = Row(f"v{subscript(i + 1 - len(leaves))}", name, node.value)
     for i, record in enumerate(records):
-        (node,) = record.outputs
+        node = _output(record)
         inputs = [of_node.get(id(x)) for x in record.inputs]
         texts = [row.name if row else number(x) for row, x in zip(inputs, record.inputs)]
         dots = [dotted(row.name) if row else "0" for row in inputs]
@@ -170,25 +170,32 @@ def trace(f, *values, seed=None, adjoints=False, **named):
         duals = {id(node): Dual(node.value, s) for node, s in zip(leaves.values(), seed)}
         for record in records:
             inputs = [duals.get(id(x), x) for x in record.inputs]
-            (node,) = record.outputs
-            duals[id(node)] = record.op.forward({}, *inputs, **record.constants)
+            duals[id(_output(record))] = record.op.forward({}, *inputs, **record.constants)
         for key, dual in duals.items():
             of_node[key].tangent = dual.tangent
         for row in rows[: len(leaves)]:
             row.rule = "the seed"
     if adjoints:
-        bars = {id(output): np.ones_like(output.value)}
-        for record in reversed(records):
-            (node,) = record.outputs
-            shares = _shares(record, (bars[id(node)],), differentiable=False)
-            for k, (x, share) in enumerate(zip(record.inputs, shares)):
-                if isinstance(x, TensorNode):
-                    share = _fit(record, k, share, x, node.shape)
-                    of_node[id(x)].shares.append((of_node[id(node)].name, share))
-                    bars[id(x)] = bars[id(x)] + share if id(x) in bars else share
-        for key, row in of_node.items():
-            row.adjoint = bars.get(key, 0.0)
+
+        def watch(record, node, share):
+            if id(node) in of_node:  # else it is a node that f uses without being handed it
+                of_node[id(node)].shares.append((of_node[id(_output(record))].name, share))
+
+        nodes += [_output(record) for record in records]
+        bars = pull_back([output], [np.ones_like(output.value)], wrt=nodes, watch=watch)
+        for row, bar in zip(rows, bars, strict=True):
+            row.adjoint = 0.0 if bar is None else bar
     return Trace(rows, leaves, output)
+
+
+def _output(record):
+    """The output of an op, which must have one: a line of the table holds one value."""
+    if len(record.outputs) > 1:
+        raise TypeError(
+            f"{record.op.__name__} has {len(record.outputs)} outputs, and a line of a trace holds "
+            "one. Write it as several ops, each with one output, to trace it."
+        )
+    return record.outputs[0]
 
 
 def to_json(output, leaves=None):
@@ -212,7 +219,7 @@ def to_json(output, leaves=None):
     ]
     steps = []
     for record in wengert_list(output):
-        (node,) = record.outputs
+        node = _output(record)
         ids[id(node)] = len(ids)
         used = [ids[id(x)] if id(x) in ids else {"constant": _value(x)} for x in record.inputs]
         step = {"id": ids[id(node)], "op": record.op.__name__.lower(), "inputs": used}

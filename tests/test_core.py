@@ -226,6 +226,34 @@ def test_ops_of_several_inputs_and_outputs_are_tuples():
     np.testing.assert_array_equal(y.grad, [-1, -1])
 
 
+def test_a_share_may_have_the_shape_of_any_output():
+    class DotAndSum(mg.Op):
+        @staticmethod
+        def forward(context, x, y):
+            context["x"], context["y"] = x, y
+            return np.sum(x * y), x + y
+
+        @staticmethod
+        def backward(context, gdot, gsum):
+            return gdot * context["y"] + gsum, gdot * context["x"] + gsum
+
+    x, y = mg.TensorNode([[1.0, 2.0], [3.0, 4.0]]), mg.TensorNode([5.0, 6.0])
+    dot, total = DotAndSum.do_forward(x, y)
+    (dot + np.sum(total)).backward()
+    np.testing.assert_array_equal(y.grad, [1 + 3 + 2, 2 + 4 + 2])
+    assert mg.gradcheck(DotAndSum, x, y)
+
+
+def test_shares_may_come_as_a_list_and_as_a_python_number():
+    x, y = mg.TensorNode(2.0), mg.TensorNode(3.0)
+    in_a_list = broken(lambda context, g: [g * context["y"], 0])
+    in_a_list.do_forward(x, y).backward()
+    assert (x.grad, y.grad) == (3.0, 0.0)
+    assert y.grad.dtype == np.float64
+    right = broken(lambda context, g: [g * context["y"], g * context["x"]])
+    assert mg.gradcheck(right, 2.0, 3.0)
+
+
 # Right where others are wrong.
 
 
@@ -589,6 +617,26 @@ def test_numpy_functions_dispatch_on_nodes():
         assert y.source is not None
 
 
+def test_lists_beside_a_node_are_arrays():
+    x = mg.TensorNode([[1.0, 2.0], [3.0, 4.0]])
+    np.sum(x @ [1.0, 2.0]).backward()
+    np.testing.assert_array_equal(x.grad, [[1, 2], [1, 2]])
+    x.zero_grad()
+    np.sum(x ** [1, 2]).backward()
+    np.testing.assert_array_equal(x.grad, [[1, 4], [1, 8]])
+    square = lambda v: np.sum(v ** [2, 2] @ [[1.0], [10.0]])
+    np.testing.assert_array_equal(mg.hessian(square)(np.ones(2)), [[2, 0], [0, 20]])
+
+
+def test_concatenation_without_an_axis_flattens():
+    x, y = mg.TensorNode([[1.0, 2.0]]), mg.TensorNode([3.0])
+    z = np.concatenate([x, y, [[4.0]]], axis=None)
+    np.testing.assert_array_equal(z.value, [1, 2, 3, 4])
+    z.backward([1.0, 2.0, 3.0, 4.0])
+    np.testing.assert_array_equal(x.grad, [[1, 2]])
+    np.testing.assert_array_equal(y.grad, [3])
+
+
 def test_iteration_is_over_rows_and_a_number_has_none():
     rows = list(mg.TensorNode(np.eye(2)))
     np.testing.assert_array_equal([row.value for row in rows], np.eye(2))
@@ -713,6 +761,51 @@ def test_strict_mode_finds_an_array_changed_in_place_and_names_the_op():
         y.backward()
 
 
+def test_strict_mode_blames_a_forward_that_changes_its_own_input():
+    class Doubles(mg.Op):
+        @staticmethod
+        def forward(context, x):
+            x *= 2.0
+            return x + 0.0
+
+        @staticmethod
+        def backward(context, gy):
+            return 2.0 * gy
+
+    hidden = np.exp(mg.TensorNode([1.0, 2.0]))
+    with pytest.raises(ValueError, match="^Doubles: input 0 changed in place"):
+        Doubles.do_forward(hidden).backward()
+
+
+def test_strict_mode_watches_constants_too():
+    class Scale(mg.Op):
+        @staticmethod
+        def forward(context, x, by):
+            context["again"] = lambda: by
+            return x * by
+
+        @staticmethod
+        def backward(context, gy):
+            return gy * context["again"]()
+
+    by = np.array([1.0, 2.0])
+    y = Scale.do_forward(mg.TensorNode([1.0, 2.0]), by=by)
+    by[0] = 5.0
+    with pytest.raises(ValueError, match=r"^Scale: constants\['by'\] changed in place"):
+        y.backward()
+
+
+@pytest.mark.parametrize("wrap", [lambda i: i, lambda i: (i, i), lambda i: (slice(None), i)])
+def test_an_index_belongs_to_the_node_that_it_made(wrap):
+    x, index = mg.TensorNode(np.arange(9.0).reshape(3, 3)), np.array([0, 2])
+    expected = np.zeros((3, 3))
+    expected[wrap(index.copy())] = 1.0
+    y = x[wrap(index)]
+    index[:] = 1
+    y.backward()
+    np.testing.assert_array_equal(x.grad, expected)
+
+
 def test_strict_mode_watches_plain_inputs_and_the_context_too():
     class Double(mg.Op):
         scratch = np.array([2.0, 2.0])
@@ -804,7 +897,7 @@ def test_shapes_that_cannot_be_broadcast_are_named():
 
 def test_a_cotangent_of_another_shape_is_refused():
     y = mg.TensorNode(np.ones((2, 3))) * 2.0
-    with pytest.raises(ValueError, match=r"cotangent of shape \(3,\) for a node of.*\(2, 3\)"):
+    with pytest.raises(ValueError, match=r"cotangent of shape \(3,\) for an output of.*\(2, 3\)"):
         y.backward(np.ones(3))
 
 

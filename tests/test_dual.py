@@ -26,6 +26,44 @@ def test_constants_beside_a_dual_stand_still():
     np.testing.assert_array_equal(joined.tangent, [1, 1, 0, 0])
 
 
+@pytest.mark.parametrize(
+    "f",
+    [
+        np.add, np.subtract, np.multiply, np.divide, np.power, np.maximum, np.minimum,
+        lambda x, y: np.where(np.array([True, False]), x, y),
+        lambda x, y: np.reshape(x, (1, 2)) @ np.reshape(y, (2, 1)),
+    ],
+)  # fmt: skip
+def test_a_constant_is_a_dual_that_stands_still(f):
+    x, y = np.array([2.0, 3.0]), np.array([5.0, 0.5])
+    direction = np.array([1.0, -2.0])
+    for constant in (y, y[0]):
+        if np.ndim(constant) or isinstance(f, np.ufunc):
+            left, right = mg.Dual(x, direction), mg.Dual(constant)
+            np.testing.assert_array_equal(f(left, constant).tangent, f(left, right).tangent)
+            np.testing.assert_array_equal(f(constant, left).tangent, f(right, left).tangent)
+
+
+@pytest.mark.parametrize("at", [np.inf, -np.inf])
+@pytest.mark.parametrize(
+    "f, slope",
+    [
+        (lambda z: z * 2.0, 2.0),
+        (lambda z: np.ones(()) * 2.0 * z, 2.0),
+        (lambda z: z / 2.0, 0.5),
+        (lambda z: 3.0 - z, -1.0),
+        (lambda z: z - 3.0, 1.0),
+        (lambda z: 1.0 / z, 0.0),
+    ],
+)
+def test_a_constant_stands_still_even_beside_infinity(f, slope, at):
+    with np.errstate(invalid="ignore"):
+        assert mg.jvp(f, (at,), (1.0,))[1] == slope
+        assert mg.grad(f)(at) == slope
+        many = mg.jvp(f, (np.full(3, at),), (np.ones(3),))[1]
+    np.testing.assert_array_equal(many, np.full(3, slope))
+
+
 def test_a_dual_is_as_true_and_as_long_as_its_primal(x):
     assert not mg.Dual(0.0, 1.0)
     assert mg.Dual(2.0, 0.0)

@@ -31,11 +31,12 @@ def x():
 def test_jacobian_goes_the_shorter_way_and_says_which(x):
     few_in = mg.jacobian(curve)
     np.testing.assert_allclose(few_in(0.3), [np.cos(0.3), 0.6, -np.exp(-0.3)])
-    assert few_in.mode == "forward"
+    assert few_in.mode_for(0.3) == "forward"
     few_out = mg.jacobian(swirl)
     expected = autograd.jacobian(lambda x: anp.array([anp.sum(x * anp.sin(x)), anp.prod(x)]))(x)
     np.testing.assert_allclose(few_out(x), expected)
-    assert few_out.mode == "reverse"
+    assert few_out.mode_for(x) == "reverse"
+    assert mg.jacobian(swirl, mode="forward").mode_for(x) == "forward"
 
 
 @pytest.mark.parametrize("f, at", [(curve, 0.3), (swirl, np.array([0.5, 1.0, 1.5, 2.0]))])
@@ -49,6 +50,37 @@ def test_jacobian_of_a_matrix_keeps_both_shapes():
     J = mg.jacobian(lambda x: np.sum(x * x, axis=1))(x)
     assert J.shape == (2, 2, 3)
     np.testing.assert_allclose(J[0], [[0, 2, 4], [0, 0, 0]])
+
+
+@pytest.mark.parametrize("mode", [None, "forward", "reverse"])
+@pytest.mark.parametrize(
+    "f, x, shape",
+    [
+        (lambda x: x * 2.0, np.zeros(0), (0, 0)),
+        (lambda x: np.stack([np.sum(x)]), np.zeros((0, 2)), (1, 0, 2)),
+        (lambda x: x[:0], np.ones(3), (0, 3)),
+    ],
+)
+def test_a_jacobian_without_entries(f, x, shape, mode):
+    assert mg.jacobian(f, mode)(x).shape == shape
+
+
+def test_a_jacobian_dies_by_reference_counting():
+    gc.collect()
+    gc.disable()
+    try:
+        J = mg.jacobian(np.sin)
+        J(np.ones(2))
+        ghost = weakref.ref(J)
+        del J
+        assert ghost() is None
+    finally:
+        gc.enable()
+
+
+def test_several_arguments_at_once_are_the_pullbacks():
+    with pytest.raises(TypeError, match=r"argnum=\(0, 1\).*mg.vjp"):
+        mg.grad(lambda a, b: a * b, argnum=(0, 1))
 
 
 def test_jacobian_refuses_an_unknown_mode():

@@ -53,6 +53,14 @@ def test_against_pytorch(momentum):
         assert node.value == pytest.approx(peer.detach().numpy(), abs=1e-12)
 
 
+def test_a_parameter_given_twice_moves_once():
+    w = mg.TensorNode(1.0)
+    optimiser = SGD([w, w], 0.1)
+    (w * w).backward()
+    optimiser.step()
+    assert w.value == pytest.approx(0.8)
+
+
 def test_rate_and_momentum_may_change_between_steps():
     w = mg.TensorNode(1.0)
     optimiser = SGD([w], 0.1)

@@ -34,6 +34,37 @@ def test_names_that_the_function_does_not_know_are_labels():
     assert [row.expression for row in traced.rows] == ["width", "height", "v₋₁ × v₀"]
 
 
+class SumAndProduct(mg.Op):
+    @staticmethod
+    def forward(context, x, y):
+        context["x"], context["y"] = x, y
+        return x + y, x * y
+
+    @staticmethod
+    def backward(context, gs, gp):
+        return gs + gp * context["y"], gs + gp * context["x"]
+
+
+def test_an_op_with_two_outputs_is_told_that_a_line_holds_one():
+    f = lambda x, y: SumAndProduct.do_forward(x, y)[0] * 2.0
+    with pytest.raises(TypeError, match="SumAndProduct has 2 outputs.*a line of a trace"):
+        trace(f, 2.0, 5.0)
+    with pytest.raises(TypeError, match="SumAndProduct has 2 outputs.*a line of a trace"):
+        to_json(f(mg.TensorNode(2.0), mg.TensorNode(5.0)))
+
+
+def test_shares_add_up_to_the_adjoint_that_backward_gives():
+    weight = mg.TensorNode(3.0)  # used, but not handed over: it has no row
+    g = lambda x, unused: np.sin(x * x) * x * weight
+    traced = trace(g, x=0.7, unused=1.0, adjoints=True)
+    x = mg.TensorNode(0.7)
+    g(x, 1.0).backward()
+    users = [user for user, _ in traced["v-1"].shares]
+    assert users == ["v₃", "v₁", "v₁"]
+    assert traced["v-1"].adjoint == sum(share for _, share in traced["v-1"].shares) == x.grad
+    assert traced["v0"].adjoint == 0.0
+
+
 def test_what_json_has_no_numbers_for_is_a_word():
     y = mg.TensorNode(2.0) * np.array([np.nan, np.inf, -np.inf, 1.0])
     (step,) = json.loads(to_json(y))["steps"]
