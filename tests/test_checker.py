@@ -384,6 +384,42 @@ def test_a_kink_does_not_excuse_the_other_entries():
     assert not report and report.entry[0] in (1, 2)
 
 
+@pytest.mark.parametrize("x", [2.0, X, np.array([0.0, 1e-3, 5.0])], ids=["number", "X", "mixed"])
+@pytest.mark.parametrize("f, slope", [(lambda c, x: 1e8 + x, 1.0), (lambda c, x: 1e-8 * x, 1e-8)])
+def test_large_values_and_small_slopes_hide_no_mistake(f, slope, x):
+    assert mg.gradcheck(op(f, lambda c, g: slope * g), x)
+    for factor in (5.0, -1.0):
+        report = mg.gradcheck(op(f, lambda c, g, k=factor * slope: k * g), x)
+        assert not report, report
+
+
+def test_an_entry_outside_the_domain_says_nothing_about_the_others():
+    report = mg.gradcheck(mg.Log, np.array([1.0, 0.0]))
+    assert report.entry == (1,) and "1 of 2 entries wrong" in str(report)
+    infinite = op(lambda c, x: np.where(x > 0, np.inf, x), lambda c, g: 5.0 * g)
+    assert mg.gradcheck(infinite, np.array([-1.0, 0.0])).entry == (0,)
+
+
+def test_a_small_slope_beside_a_large_one_counts_too():
+    f = lambda c, x, y: 1e-6 * x + y
+    assert mg.gradcheck(op(f, lambda c, g: (1e-6 * g, g)), X, X)
+    assert not mg.gradcheck(op(f, lambda c, g: (2e-6 * g, g)), X, X)
+
+
+@pytest.mark.parametrize("f", [np.sin, np.cos, np.log, np.sqrt, lambda x: x**3, mg.logsumexp])
+def test_right_ops_pass_at_a_million(f, rng):
+    report = mg.gradcheck(f, 1e6 * rng.uniform(0.5, 2.0, 3))
+    assert report, report
+
+
+@pytest.mark.parametrize(
+    "f", [lambda x: np.log(np.exp(x)) - x, lambda x: (1.0 + 1e-6 * x) - 1.0, lambda x: x / x]
+)
+def test_rounding_on_the_way_is_no_mistake(f, rng):
+    report = mg.gradcheck(f, rng.standard_normal(20))
+    assert report, report
+
+
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 @pytest.mark.parametrize("f", [np.log, np.sqrt, lambda x: 1 / x, lambda x: x**3, np.tanh, np.sin])
 def test_right_ops_pass_at_every_scale(f, scale, rng):
@@ -408,6 +444,22 @@ def test_an_op_that_nodes_cannot_run_is_right_to_first_order():
     assert report
     assert report.second_order is None
     assert "second derivatives cannot be had" in str(report)
+
+
+def test_a_result_without_floats_is_told_what_was_expected():
+    report = mg.gradcheck(lambda x: None, 1.0)
+    assert report.mistake == "no-floats" and "returned None; expected a node" in str(report)
+    report = mg.gradcheck(op(lambda c, x: None, lambda c, g: g), X)
+    assert report.mistake == "no-floats" and "return missing" in str(report)
+    report = mg.gradcheck(op(lambda c, x: np.sign(x).astype(int), lambda c, g: 0.0 * g), X)
+    assert report.mistake == "no-floats" and "int64" in str(report)
+
+
+def test_a_result_that_depends_on_nothing_has_gradient_zero():
+    report = mg.gradcheck(lambda x: 3.0, X)
+    assert report and "it depends on no input" in str(report)
+    report = mg.gradcheck(lambda x: (x * 2.0, np.ones(3)), X)
+    assert report.second_order is True
 
 
 # Misuse.
