@@ -69,3 +69,12 @@ __all__ = [
     if not name.startswith("_")
     and name not in {"checker", "core", "dual", "functions", "mistakes", "ops", "promises"}
 ]
+
+
+def __getattr__(name):
+    """mg.to_torch and mg.from_torch are fetched when first used: only they need PyTorch."""
+    if name in {"to_torch", "from_torch"}:
+        from minigrad import interop
+
+        return getattr(interop, name)
+    raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
