@@ -533,8 +533,11 @@ def _where(mask, x, y):
     return Where.do_forward(mask.value if isinstance(mask, TensorNode) else mask, x, y)
 
 
-def _index(x, index):
-    return Index.do_forward(x, index=copy.deepcopy(index))  # its arrays may be shuffled later on
+def _own(index):
+    """The index with arrays of its own: the caller's may be shuffled later on."""
+    if isinstance(index, tuple):
+        return tuple([_own(part) for part in index])
+    return copy.deepcopy(index) if isinstance(index, np.ndarray | list) else index
 
 
 def _concatenate(arrays, axis=0):
@@ -581,7 +584,7 @@ RULES |= {
     np.dot: lambda x, y: x @ y if np.ndim(x) and np.ndim(y) else x * y,
     np.square: lambda x: x * x,
     np.positive: lambda x: x,
-    "index": _index,
+    "index": lambda x, index: Index.do_forward(x, index=_own(index)),
     "cast": _cast,
 }
 

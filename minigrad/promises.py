@@ -59,7 +59,7 @@ def no_rule(function):
 
 
 def as_array(value):
-    """An array. A Python number becomes a float: nobody means the integer when he writes 2."""
+    """An array. A Python number becomes a float, even if it was written without a point."""
     number = isinstance(value, float | int) and not isinstance(value, bool)
     return np.asarray(value, dtype=float if number else None)
 
