@@ -153,8 +153,6 @@ class OfTensors(Op):
 def _pull_tensors(ys, gys, xs, again=False):
     """The adjoints of the inputs xs, by PyTorch; zeros where no output depends on one."""
     xs, depend = list(xs), [y.requires_grad for y in ys]
-    if not any(depend):
-        return tuple(torch.zeros_like(x) for x in xs)
     ys, gys = list(compress(ys, depend)), [torch.as_tensor(g) for g in compress(gys, depend)]
     how = {"retain_graph": True, "create_graph": again, "materialize_grads": True}
     return torch.autograd.grad(ys, xs, gys, **how)
