@@ -25,7 +25,9 @@ from minigrad.core import Op, TensorNode, _recording, pull_back
 try:
     import torch
 except ModuleNotFoundError as missing:
-    raise ImportError('mg.to_torch, mg.from_torch need PyTorch: pip install "torch>=2.4"') from missing
+    raise ImportError(
+        'mg.to_torch, mg.from_torch need PyTorch: pip install "torch>=2.4"'
+    ) from missing
 
 
 def to_torch(op):
