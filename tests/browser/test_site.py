@@ -127,7 +127,8 @@ def test_a_phone_shows_all_that_is_wide(open_page, site, chapter):
 
 def test_paper_is_white_and_hides_nothing(open_page, site):
     page = open_page(f"{site}/{CHAPTERS[0]}.html", scheme="dark")
-    look = """kind => (kind && dispatchEvent(new Event(kind)), [document.documentElement.dataset.theme,
+    look = """kind => (kind && dispatchEvent(new Event(kind)), [
+        document.documentElement.dataset.theme,
         document.querySelectorAll('.bd-article details:not([open])').length])"""
     theme, folded = page.evaluate(look, None)
     assert theme == "dark" and folded > 0
