@@ -7,7 +7,7 @@ notebook's no anywidget.
 
 from importlib import import_module
 
-_HOME = {"TracePlayer": "page", "LiveMLP": "page", "Trainer": "trainer"}
+_HOME = {"Nudge": "page", "TracePlayer": "page", "LiveMLP": "page", "Trainer": "trainer"}
 
 
 def __getattr__(name):

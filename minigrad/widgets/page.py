@@ -64,6 +64,34 @@ class PageWidget(anywidget.AnyWidget):
         super().__init_subclass__(**options)
 
 
+class Nudge(PageWidget, folder="nudge"):
+    """A point on a surface, a short arrow, and what the slopes predict for its other end.
+
+    `surface`  "formula", which is ln(x1) + x1*x2 - sin(x2), or "loss", that of a logistic model
+               with four rows over its first two weights
+    `at`       the point, two numbers; () for the surface's own start
+    `nudge`    the arrow, two numbers; () for the surface's own
+    `rate`     the learning rate of a step downhill, above 0
+
+    Raises `traitlets.TraitError` where `surface` or `rate` is not as said, and ValueError where
+    `at` or `nudge` has another number of entries.
+    """
+
+    surface = traitlets.Enum(["formula", "loss"], "formula").tag(sync=True)
+    at = traitlets.List(traitlets.Float()).tag(sync=True)
+    nudge = traitlets.List(traitlets.Float()).tag(sync=True)
+    rate = traitlets.Float(0.5, min=1e-6).tag(sync=True)
+
+    def __init__(self, surface="formula", at=(), nudge=(), rate=0.5, **options):
+        for name, numbers in {"at": at, "nudge": nudge}.items():
+            if len(numbers) not in (0, 2):
+                raise ValueError(
+                    f"{name} has {len(numbers)} numbers; it takes two, as in (2, 5), or none."
+                )
+        at, nudge = [float(x) for x in at], [float(x) for x in nudge]
+        super().__init__(surface=surface, at=at, nudge=nudge, rate=rate, **options)
+
+
 class TracePlayer(PageWidget, folder="trace_player"):
     """The evaluation trace of a typed expression: tangents forwards, adjoints backwards.
 
