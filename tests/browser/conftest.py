@@ -114,6 +114,7 @@ def open_page(browser):
         context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, **options
         )
+        context.set_default_timeout(120_000)  # waits end as soon as they can; slow machines exist
         page, host = context.new_page(), urlsplit(address).netloc
         page.problems = problems = []
 

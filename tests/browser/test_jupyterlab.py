@@ -109,7 +109,7 @@ def lab_page(browser, lab):
     page = context.new_page()
     page.problems = []
     page.on("pageerror", lambda error: page.problems.append(str(error)))
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(180_000)
     page.goto(f"{address}lab")
     page.wait_for_function("window.jupyterapp !== undefined")
     page.evaluate("jupyterapp.restored")
@@ -151,7 +151,7 @@ def write(path, cells):
 class Notebook:
     """An open notebook. Cells are counted from 0."""
 
-    patience = 60_000  # milliseconds; nothing here waits longer than it must
+    patience = 180_000  # milliseconds; nothing here waits longer than it must
 
     def __init__(self, page, path):
         self.page = page

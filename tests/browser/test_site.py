@@ -156,7 +156,7 @@ def test_one_quantity_has_one_colour(open_page, site, scheme):
 
 def test_search_finds_a_word(open_page, site):
     page = open_page(f"{site}/search.html?q=gradients")
-    page.wait_for_selector("#search-results li a", timeout=10_000)
+    page.wait_for_selector("#search-results li a", timeout=60_000)
 
 
 def test_exceptions_have_reasons():
