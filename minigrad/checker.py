@@ -11,7 +11,7 @@ and so is that of a backward that forgot everything).
 Where they differ, `mistakes` looks for the reason.
 
     >>> print(gradcheck(ReLU, np.random.randn(3, 4)))
-    ReLU: the gradients of its 1 input agree with finite differences (12 entries) ...
+    ReLU: the gradient of its input agrees with finite differences (12 entries) ...
 """
 
 import html
@@ -103,11 +103,10 @@ def gradcheck(function, *inputs, **constants):
     at_kinks = sum(int(np.sum(kink)) for kink in kinks.values())
     if at_kinks:
         remark += f". At kinks ({at_kinks} here) any slope between those of the two sides is right"
-    several = "s" * (len(trial.floats) > 1)
-    message = (
-        f"{trial.name}: the gradients of its {len(trial.floats)} input{several} agree with finite "
-        f"differences ({entries} {'entries' if entries > 1 else 'entry'}){remark}."
-    )
+    n = len(trial.floats)
+    whose = "gradient of its input agrees" if n == 1 else f"gradients of its {n} inputs agree"
+    counted = f"{entries} {'entries' if entries > 1 else 'entry'}"
+    message = f"{trial.name}: the {whose} with finite differences ({counted}){remark}."
     return Report(True, message, **found)
 
 
@@ -327,7 +326,7 @@ def _second_order(trial, rng):
                 rounding = _is_rounding(heights, arrays, i, k, gradient[k], slopes[k])
                 if not rounding and not (i < n and _at_a_kink(trial, i, k)):
                     raise Mistake("second-order", f"{trial.name}: {SECOND_ORDER}")
-    return True, ", and so do their own derivatives"
+    return True, ", and so do the second derivatives"
 
 
 def _pull(ys, gs, nodes, **options):

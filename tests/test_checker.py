@@ -43,8 +43,8 @@ def test_the_report_of_a_right_op():
     report = mg.gradcheck(ReLU, X)
     assert report
     assert str(report) == (
-        "ReLU: the gradients of its 1 input agree with finite differences (9 entries), "
-        "and so do their own derivatives."
+        "ReLU: the gradient of its input agrees with finite differences (9 entries), "
+        "and so do the second derivatives."
     )
     assert report.mistake is report.input is report.entry is None
     assert report.second_order is True

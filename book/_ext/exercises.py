@@ -93,7 +93,7 @@ def page(made, level):
         hints,
     ]
     if made.answer:
-        parts.append(block("python", f"{made.cells['answer']}\n\n{made.check_line()}"))
+        parts.append(block("ipython3", f"{made.cells['answer']}\n\n{made.check_line()}"))
     return "\n".join([*parts, solution(made, block)]) + "\n"
 
 
