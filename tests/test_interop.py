@@ -23,8 +23,8 @@ def test_without_torch_the_error_says_what_to_install(monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without_torch)
-    monkeypatch.delitem(sys.modules, "minigrad.interop", raising=False)
-    monkeypatch.delattr(mg, "interop", raising=False)
+    monkeypatch.delitem(sys.modules, "minigrad.interop.torch", raising=False)
+    monkeypatch.delattr("minigrad.interop.torch", raising=False)
     with pytest.raises(ImportError, match='pip install "torch>=2.4"'):
         _ = mg.to_torch
 

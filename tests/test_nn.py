@@ -1,5 +1,7 @@
 """Modules: the parameters that they find, what they compute, and what they say to bad input."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,23 @@ def test_parameters_are_found_once_and_always_in_the_same_order():
     model(np.ones((5, 3)))  # leaves a computed node in an attribute: a result is not a parameter
     assert [name for name, _ in model.named_parameters()] == expected
     assert model.parameters()[1] is model.first.weight
+
+
+def test_modes_reach_every_module_within():
+    model = TwoPaths()
+    model.again_below = {"deep": [MLP([2, 2], rng=0)]}
+    assert len(model.modules()) == 6 and model.modules()[0] is model
+    assert all(module.training for module in model.modules())
+    assert model.eval() is model
+    assert not any(module.training for module in model.modules())
+    assert model.train() is model
+    assert all(module.training for module in model.modules())
+
+
+def test_a_model_can_be_pickled_and_sent_to_another_process():
+    model = MLP([3, 4, 2], ReLU, rng=0)
+    again = pickle.loads(pickle.dumps(model))
+    assert np.array_equal(again(np.ones((1, 3))).value, model(np.ones((1, 3))).value)
 
 
 def test_linear_is_xw_plus_b():

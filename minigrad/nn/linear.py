@@ -1,68 +1,11 @@
-"""Networks: a module is a function that owns the numbers it is to learn.
-
-    >>> model = MLP([64, 32, 10], activation=ReLU, rng=0)
-    >>> loss = cross_entropy(model(X), y)                            # X (n, 64), y (n,)
-    >>> loss.backward()
-    >>> [parameter.grad for parameter in model.parameters()]
-
-A batch is rows: n examples of d numbers are an array of shape (n, d).
-"""
+"""Linear maps, what their weights begin as, and the multilayer perceptron made of them."""
 
 import math
 
 import numpy as np
 
 from minigrad.core import Op, TensorNode
-
-
-class Module:
-    """Something with parameters and a `forward`; calling the module runs it.
-
-    A parameter is a leaf `TensorNode` held in an attribute. Modules inside modules, and lists,
-    tuples and dicts of either, are searched too, in the order in which the attributes were first
-    set. A node that an op computed is a result, not a parameter.
-    """
-
-    def forward(self, *inputs):
-        raise NotImplementedError(f"{type(self).__name__} needs a method forward(self, x)")
-
-    def __call__(self, *inputs):
-        return self.forward(*inputs)
-
-    def named_parameters(self):
-        """(name, node) pairs, such as ("layers.0.weight", W); a shared parameter is named once."""
-        named, seen = [], set()
-        for name, found in _walk(self, ""):
-            if id(found) not in seen:
-                seen.add(id(found))
-                named.append((name, found))
-        return named
-
-    def parameters(self):
-        """The nodes to learn, always in the same order."""
-        return [node for _, node in self.named_parameters()]
-
-    def zero_grad(self):
-        """Forget the gradients of all parameters: `backward` adds to what is there."""
-        for parameter in self.parameters():
-            parameter.zero_grad()
-
-    def __repr__(self):
-        lines = [f"{name:<20} {node.shape}" for name, node in self.named_parameters()]
-        total = sum(node.size for node in self.parameters())
-        return "\n  ".join([f"{type(self).__name__}, {total:,} parameters", *lines])
-
-
-def _walk(value, name, above=()):
-    if isinstance(value, TensorNode) and value.source is None:
-        yield name, value
-    elif isinstance(value, Module):
-        if value not in above:  # a module may know the one that holds it
-            yield from _walk(vars(value), name, (*above, value))
-    elif isinstance(value, dict | list | tuple):
-        for key, inside in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _walk(inside, f"{name}.{key}" if name else str(key), above)
-
+from minigrad.nn.module import Module
 
 # How wide to draw the first weights. Too small and the signal dies on its way through the layers,
 # too large and it explodes: the variance that a layer puts out should be the variance that it got.
@@ -132,7 +75,7 @@ class MLP(Module):
             )
         rng = np.random.default_rng(rng)
         self.activation = as_function(activation)
-        self.output = as_function(output or (lambda scores: scores))
+        self.output = as_function(output or np.positive)  # which gives x as it is
         self.layers = [
             Linear(n_in, n_out, rng, dtype, init)
             for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True)

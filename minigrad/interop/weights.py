@@ -1,0 +1,123 @@
+"""Weights in files: `.npz`, which NumPy reads, and `.safetensors`, which other frameworks read.
+
+    >>> save(model, "digits.npz")
+    >>> model.load_state_dict(load("digits.npz"))
+
+Both formats hold names and arrays and nothing else. A pickle is a program, which runs when it is
+opened; none is ever opened here.
+"""
+
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+
+def save(model, path):
+    """Write the state of a module, or a dict {name: array}, to `path`; returns the path.
+
+    A file that is there already is replaced in one go, when the new one is complete: whatever
+    happens, there is an old file or a new one, never half of one. Raises ValueError for another
+    suffix than .npz and .safetensors, TypeError for what is no array of numbers.
+    """
+    path = Path(path)
+    write = _format(path)[0]
+    state = model if isinstance(model, dict) else model.state_dict()
+    for name, array in state.items():
+        if not isinstance(name, str) or not isinstance(array, np.ndarray | np.number):
+            raise TypeError(f"save: {name!r} is {array!r}; expected names and arrays of numbers")
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"save: {name!r} is an array of {array.dtype}; expected numbers")
+    part = path.with_name(path.name + ".part")
+    try:
+        with open(part, "wb") as file:
+            write({name: np.asarray(array, order="C") for name, array in state.items()}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def load(path):
+    """The dict {name: array} in a file, for `module.load_state_dict`.
+
+    Raises FileNotFoundError, and ValueError for a file that is not, or not wholly, what its suffix
+    says; the message says what it seems to be, and what to do.
+    """
+    path = Path(path)
+    read = _format(path)[1]
+    with open(path, "rb") as file:
+        start = file.read(8)
+    try:
+        return read(path)
+    except ImportError:
+        raise
+    except Exception as error:  # damaged bytes can make a reader stumble in any way
+        advice = next((say for mark, say in SEEMS.items() if start.startswith(mark)), None)
+        advice = advice or "it is damaged or of another kind; fetch it or save it again"
+        advice = advice if start else "it is empty; fetch it or save it again"
+        raise ValueError(f"{path} holds no {path.suffix} weights: {advice} ({error})") from error
+
+
+# How a file begins, and what to do if it is not what was asked for.
+SEEMS = {
+    b"\x89PNG": "it is a PNG picture; give the path of the weights",
+    b"\x80": "it is a pickle, a program that would run when opened; where it was made, save "
+    "arrays, with numpy.savez or safetensors",
+    b"\x93NUMPY": "it is one array, of numpy.save; save a dict of arrays, with "
+    "minigrad.interop.save",
+    b"PK": "it is a zip file, but damaged, cut short or not of plain arrays; save it again (of a "
+    "PyTorch model: safetensors.torch.save_file(model.state_dict(), path))",
+}
+
+
+def _write_npz(state, file):
+    # Not np.savez(file, **state), which cannot have an array called "file"; nor the date of today,
+    # so that the same weights are the same bytes.
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in state.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def _read_npz(path):
+    state = {}
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.namelist():
+            if not member.endswith(".npy"):
+                raise ValueError(f"{member} in it is no array")
+            with archive.open(member) as file:
+                state[member.removesuffix(".npy")] = np.lib.format.read_array(file)
+                if file.read(1):  # to read to the end is to have the checksum compared
+                    raise ValueError(f"{member} in it goes on behind its array")
+    return state
+
+
+def _write_safetensors(state, file):
+    file.write(_safetensors().save(state))
+
+
+def _read_safetensors(path):
+    return _safetensors().load(path.read_bytes())
+
+
+def _safetensors():
+    try:
+        import safetensors.numpy
+    except ModuleNotFoundError as missing:
+        raise ImportError(
+            ".safetensors files need a package: pip install safetensors, or use .npz"
+        ) from missing
+    return safetensors.numpy
+
+
+FORMATS = {".npz": (_write_npz, _read_npz), ".safetensors": (_write_safetensors, _read_safetensors)}
+
+
+def _format(path):
+    if path.suffix not in FORMATS:
+        raise ValueError(f"{path}: weights are kept in files named *.npz or *.safetensors")
+    return FORMATS[path.suffix]
