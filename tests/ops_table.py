@@ -29,6 +29,8 @@ class Row:
     `autograd`  the same function, of (autograd.numpy, *arrays, **constants)
     `torch`     of (torch, *tensors, **constants)
     `sympy`     of (*arrays of symbols, **constants)
+    `zero_from` the order from which on all derivatives are zero: 2 for an op without a curve
+                (piecewise linear), 3 for a product of two inputs, None if that never happens
     """
 
     op: type
@@ -37,6 +39,7 @@ class Row:
     autograd: callable
     torch: callable
     sympy: callable
+    zero_from: int | None = None
     name: str = field(init=False)
 
     def __post_init__(self):
@@ -95,17 +98,17 @@ INDICES = [
 ]
 
 
-def unary(op, domain, autograd, torch, formula):
-    return Row(op, [domain], ONE, autograd, torch, entrywise(formula))
+def unary(op, domain, autograd, torch, formula, zero_from=None):
+    return Row(op, [domain], ONE, autograd, torch, entrywise(formula), zero_from)
 
 
-def binary(op, domains, both, torch=None, formula=None):
+def binary(op, domains, both, torch=None, formula=None, zero_from=None):
     """`both` is written with operators, and so serves autograd, PyTorch and sympy alike."""
     plain = lambda _, x, y: both(x, y)
-    return Row(op, domains, TWO, plain, torch or plain, formula or both)
+    return Row(op, domains, TWO, plain, torch or plain, formula or both, zero_from)
 
 
-def over_axes(op, autograd, torch, formula):
+def over_axes(op, autograd, torch, formula, zero_from=None):
     """`formula` takes all entries that are reduced to one."""
 
     def symbols(x, axis=None, keepdims=False):
@@ -125,7 +128,7 @@ def over_axes(op, autograd, torch, formula):
         return y if keepdims else np.squeeze(y, tuple(sorted(axes)))
 
     cases = AXES if op is not ops.LogSumExp else AXES[:-3] + AXES[-2:]
-    return Row(op, [ANY], cases, autograd, torch, symbols)
+    return Row(op, [ANY], cases, autograd, torch, symbols, zero_from)
 
 
 def torch_axes(function, all_at_once):
@@ -147,9 +150,9 @@ def pieces(n):
 
 
 TABLE = [
-    binary(mg.Add, [ANY, ANY], lambda x, y: x + y),
-    binary(mg.Subtract, [ANY, ANY], lambda x, y: x - y),
-    binary(mg.Multiply, [ANY, ANY], lambda x, y: x * y),
+    binary(mg.Add, [ANY, ANY], lambda x, y: x + y, zero_from=2),
+    binary(mg.Subtract, [ANY, ANY], lambda x, y: x - y, zero_from=2),
+    binary(mg.Multiply, [ANY, ANY], lambda x, y: x * y, zero_from=3),
     binary(mg.Divide, [ANY, POSITIVE], lambda x, y: x / y),
     binary(mg.Power, [POSITIVE, ANY], lambda x, y: x**y),
     Row(
@@ -159,6 +162,7 @@ TABLE = [
         lambda np_, x, y: np_.maximum(x, y),
         lambda torch, x, y: torch.maximum(x, y),
         np.vectorize(sympy.Max, otypes=[object]),
+        zero_from=2,
     ),
     Row(
         mg.Where,
@@ -170,6 +174,7 @@ TABLE = [
         lambda np_, mask, x, y: mask * x + ~mask * y,  # autograd's own where can't broadcast
         lambda torch, mask, x, y: torch.where(mask, x, y),
         np.where,
+        zero_from=2,
     ),
     Row(
         mg.MatMul,
@@ -178,8 +183,9 @@ TABLE = [
         lambda np_, x, y: np_.matmul(x, y),
         lambda torch, x, y: torch.matmul(x, y),
         np.matmul,
+        zero_from=3,
     ),
-    unary(mg.Negate, ANY, lambda np_, x: -x, lambda torch, x: -x, lambda x: -x),
+    unary(mg.Negate, ANY, lambda np_, x: -x, lambda torch, x: -x, lambda x: -x, zero_from=2),
     unary(mg.Exp, ANY, lambda np_, x: np_.exp(x), lambda torch, x: torch.exp(x), sympy.exp),
     unary(mg.Log, POSITIVE, lambda np_, x: np_.log(x), lambda torch, x: torch.log(x), sympy.log),
     unary(mg.Sin, ANY, lambda np_, x: np_.sin(x), lambda torch, x: torch.sin(x), sympy.sin),
@@ -196,13 +202,21 @@ TABLE = [
         lambda torch, x: torch.sigmoid(x),
         lambda x: 1 / (1 + sympy.exp(-x)),
     ),
-    unary(mg.Abs, ANY, lambda np_, x: np_.abs(x), lambda torch, x: torch.abs(x), sympy.Abs),
+    unary(
+        mg.Abs,
+        ANY,
+        lambda np_, x: np_.abs(x),
+        lambda torch, x: torch.abs(x),
+        sympy.Abs,
+        zero_from=2,
+    ),
     unary(
         solutions.ReLU,
         ANY,
         lambda np_, x: np_.where(x > 0, x, 0.0),
         lambda torch, x: torch.relu(x),
         lambda x: sympy.Max(x, 0),
+        zero_from=2,
     ),
     Row(
         solutions.Normalize,
@@ -217,18 +231,21 @@ TABLE = [
         lambda np_, x, **c: np_.sum(x, **c),
         torch_axes(lambda torch, x, a, k: torch.sum(x, a, k), lambda x: x + 0.0),
         lambda *entries: sum(entries),
+        zero_from=2,
     ),
     over_axes(
         mg.Mean,
         lambda np_, x, **c: np_.mean(x, **c),
         torch_axes(lambda torch, x, a, k: torch.mean(x, a, k), lambda x: x + 0.0),
         lambda *entries: sum(entries) / sympy.Integer(len(entries)),
+        zero_from=2,
     ),
     over_axes(
         mg.Max,
         lambda np_, x, **c: np_.max(x, **c),
         torch_axes(lambda torch, x, a, k: torch.amax(x, a, k), lambda x: x + 0.0),
         sympy.Max,
+        zero_from=2,
     ),
     over_axes(
         mg.LogSumExp,
@@ -243,6 +260,7 @@ TABLE = [
         lambda np_, x, shape: np_.reshape(x, shape),
         lambda torch, x, shape: torch.reshape(x, shape if isinstance(shape, tuple) else (shape,)),
         lambda x, shape: np.reshape(x, shape),
+        zero_from=2,
     ),
     Row(
         mg.Transpose,
@@ -258,6 +276,7 @@ TABLE = [
         lambda np_, x, axes=None: np_.transpose(x, axes and [a % x.ndim for a in axes]),
         lambda torch, x, axes=None: torch.permute(x, axes or tuple(reversed(range(x.ndim)))),
         lambda x, axes=None: np.transpose(x, axes),
+        zero_from=2,
     ),
     Row(
         mg.Expand,
@@ -266,6 +285,7 @@ TABLE = [
         lambda np_, x, shape: x * np.ones(shape),
         lambda torch, x, shape: x.expand(shape),
         lambda x, shape: np.broadcast_to(x, shape),
+        zero_from=2,
     ),
     Row(
         mg.Index,
@@ -274,6 +294,7 @@ TABLE = [
         lambda np_, x, index: x[index],
         lambda torch, x, index: x[index],
         lambda x, index: np.asarray(x[index]),
+        zero_from=2,
     ),
     Row(
         ops.Scatter,
@@ -282,6 +303,7 @@ TABLE = [
         scatter,
         scatter,
         lambda x, shape, index: scatter(np, x, shape, index),
+        zero_from=2,
     ),
     Row(
         mg.Concatenate,
@@ -290,6 +312,7 @@ TABLE = [
         lambda np_, *arrays, axis: np_.concatenate(arrays, axis),
         lambda torch, *arrays, axis: torch.cat(arrays, axis),
         lambda *arrays, axis: np.concatenate(arrays, axis),
+        zero_from=2,
     ),
     Row(
         mg.Stack,
@@ -301,6 +324,7 @@ TABLE = [
         lambda np_, *arrays, axis: np_.stack(arrays, axis),
         lambda torch, *arrays, axis: torch.stack(arrays, axis),
         lambda *arrays, axis: np.stack(arrays, axis),
+        zero_from=2,
     ),
     Row(
         ops.Cast,
@@ -309,6 +333,7 @@ TABLE = [
         lambda np_, x, dtype: x * 1.0,
         lambda torch, x, dtype: x.to(torch.float64),
         lambda x, dtype: x,
+        zero_from=2,
     ),
     Row(
         functions.Checkpoint,
