@@ -13,6 +13,7 @@ The file::
     minutes: 15
     difficulty: 1                 # 1 gentle, 2 moderate, 3 hard
     tags: [op, elementwise]       # optional, free words
+    covers: [V11, C2]             # optional: what it covers of the sources, see book/sources.yml
     answer: [ReLU]                # names that the answer defines, handed to check in this order
     solution: public              # or instructor: then no public file holds it
     hints:                        # three or more, of rising strength
@@ -82,7 +83,8 @@ import numpy as np
 BOOK = Path(__file__).resolve().parents[1] / "book"  # where the sources lie in a working copy
 TYPES = dict(P="predict", C="code", T="trace table", D="derivation", E="experiment", B="bug hunt")
 LEVELS = {1: "gentle", 2: "moderate", 3: "hard"}
-KEYS = "id title type points minutes difficulty answer solution hints mistakes tags".split()
+KEYS = "id title type points minutes difficulty answer solution hints".split()
+OPTIONAL = ["mistakes", "tags", "covers"]
 CODE = ("set-up", "answer", "solution", "public-check", "hidden-check")
 WORDS = {"prose": "prose", "solution": "remark"}  # tag of a text cell -> its name in Exercise.cells
 SECRET = ("solution", "remark", "hidden-check")
@@ -117,6 +119,7 @@ class Exercise:
     hints: list
     mistakes: list = field(default_factory=list)
     tags: list = field(default_factory=list)
+    covers: list = field(default_factory=list)
     cells: dict = field(default_factory=dict)
     public: str = ""
 
@@ -177,10 +180,11 @@ def read(text, where="exercise"):
         line = error.problem_mark.line + 2
         raise ExerciseError(f"{where}:{line}: this is not YAML: {error.problem}") from None
     given = front if isinstance(front, dict) else {}
-    if missing := [key for key in KEYS[:-2] if key not in given]:
+    if missing := [key for key in KEYS if key not in given]:
         refuse(0, f"missing from the front matter: {', '.join(missing)}")
-    if unknown := sorted(set(given) - set(KEYS), key=str):
-        refuse(0, f"unknown in the front matter: {unknown}; it may have {', '.join(KEYS)}")
+    if unknown := sorted(set(given) - {*KEYS, *OPTIONAL}, key=str):
+        may = ", ".join([*KEYS, *OPTIONAL])
+        refuse(0, f"unknown in the front matter: {unknown}; it may have {may}")
 
     cells, public, name, place = {}, head[0], "statement", head.end()
 

@@ -10,7 +10,7 @@ import re
 from minigrad.exercises import CODE, LEVELS, TYPES, ExerciseError, find, sources
 
 KINDS = dict(id=str, title=str, type=str, points=int, minutes=int, difficulty=int, answer=list)
-KINDS |= dict(solution=str, hints=list, mistakes=list, tags=list)
+KINDS |= dict(solution=str, hints=list, mistakes=list, tags=list, covers=list)
 CHOICES = dict(type=TYPES, difficulty=LEVELS, solution=("public", "instructor"))
 # A directive, a role, a heading: what a plain notebook would show as it is typed.
 NOT_PLAIN = re.compile(r"^(?:`{3,}|:{3,})\{.*|(?<![`$\\\w])\{[a-z][\w:-]*\}`[^`]*`|^#+ .*", re.M)

@@ -89,6 +89,7 @@ def page(made, level):
         f"\n(exercise-{made.id})=",
         f"{'#' * level} {made.title}\n",
         block("{div} exercise-facts", made.facts()),
+        f"% covers: {', '.join(made.covers)}\n" if made.covers else "",
         made.cells["statement"] + "\n",
         hints,
     ]
