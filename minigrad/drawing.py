@@ -23,7 +23,7 @@ def draw_trace(trace, show="primal"):
     `show`: the number written into each node: "primal", "tangent" or "adjoint".
     Raises ValueError if the trace does not hold it.
     """
-    from minigrad.trace import number
+    from minigrad.display import number
 
     if any(getattr(row, show, None) is None for row in trace.rows):
         raise ValueError(f"this trace has no {show}: ask for it by seed=(...) or adjoints=True")
