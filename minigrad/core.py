@@ -20,6 +20,7 @@ import itertools
 import weakref
 
 import numpy as np
+from numpy import float64
 
 from minigrad import promises
 
@@ -27,7 +28,8 @@ _numbers = itertools.count()
 _recording = contextvars.ContextVar("recording", default=True)
 _strict = contextvars.ContextVar("strict", default=False)
 
-_NO_CONSTANTS = {}  # shared: most ops have none, and an empty dict of one's own is 64 bytes
+# Shared: nearly all ops have no constants and one output, whose adjoint is unknown at first.
+_NO_CONSTANTS, _UNKNOWN = {}, (None,)
 
 # NumPy function -> what to do when one of its arguments is a node. `ops` fills it.
 RULES = {}
@@ -36,8 +38,8 @@ RULES = {}
 def _operator(ufunc):
     """The two methods behind an operator: node ∘ other, and other ∘ node."""
     return (
-        lambda self, other: _rule(ufunc)(self, other),
-        lambda self, other: _rule(ufunc)(other, self),
+        lambda self, other: RULES[ufunc](self, other),
+        lambda self, other: RULES[ufunc](other, self),
     )
 
 
@@ -158,13 +160,13 @@ class OpNode:
     """One line of the Wengert list: this op, run on these inputs, gave those outputs."""
 
     __slots__ = ("op", "context", "inputs", "constants", "number", "adjoints", "blanks")
-    __slots__ += ("checksums", "_outputs")
+    __slots__ += ("checksums", "mixed", "_outputs")
 
-    def __init__(self, op, context, inputs, constants=None):
-        self.op, self.context, self.inputs = op, context, inputs
+    def __init__(self, op, context, inputs, constants=None, mixed=True):
+        self.op, self.context, self.inputs, self.mixed = op, context, inputs, mixed
         self.constants = constants or _NO_CONSTANTS
         self.number = next(_numbers)
-        self.adjoints, self.blanks, self.checksums, self._outputs = (None,), None, None, ()
+        self.adjoints, self.blanks, self.checksums, self._outputs = _UNKNOWN, None, None, ()
 
     @property
     def outputs(self):
@@ -179,10 +181,11 @@ class OpNode:
 
     @outputs.setter
     def outputs(self, nodes):
-        references = tuple([weakref.ref(node) for node in nodes])
-        self._outputs = references if len(nodes) > 1 else references[0]
-        if len(nodes) > 1:  # one that nobody uses has an adjoint of zeros, even when it is gone
-            self.adjoints = (None,) * len(nodes)
+        if isinstance(nodes, TensorNode):
+            self._outputs = weakref.ref(nodes)
+        else:  # one that nobody uses has an adjoint of zeros, even when it is gone
+            self._outputs = tuple([weakref.ref(node) for node in nodes])
+            self.adjoints = _UNKNOWN * len(nodes)
             self.blanks = tuple([(node.shape, node.dtype) for node in nodes])
 
     def nodes(self):
@@ -221,8 +224,17 @@ class Op:
 
         Without a node among the inputs there is nothing to record: the outputs come as they are.
         """
-        inputs = tuple([np.asarray(value) if type(value) is list else value for value in inputs])
-        context, raw = {}, tuple([_raw(value) for value in inputs])
+        context, raw, nodes = (
+            {},
+            [],
+            0,
+        )  # plain loops and few calls: a scalar op costs 3.5 µs in all
+        for value in inputs:
+            if isinstance(value, TensorNode):
+                value, nodes = value.value, nodes + 1
+            elif type(value) is not float:
+                value = _raw(value)
+            raw.append(value)
         # In strict mode before `forward`, which might change an input itself.
         seen = promises.checksums(raw, constants=constants) if _strict.get() else None
         try:
@@ -230,20 +242,20 @@ class Op:
         except ValueError as error:
             shapes = " and ".join(str(np.shape(value)) for value in raw)
             raise ValueError(f"{cls.__name__} of shapes {shapes}: {error}") from error
-        if not any([isinstance(value, TensorNode) for value in inputs]):
+        if not nodes:
             return outputs  # of arrays, an array; of the duals of forward mode, a dual
-        several = type(outputs) is tuple
-        outputs = outputs if several else (outputs,)
-        values = [promises.output_value(cls, value) for value in outputs]
-        if _recording.get():
-            record = OpNode(cls, context, inputs, constants)
-            nodes = tuple([TensorNode(value, record, slot) for slot, value in enumerate(values)])
-            record.outputs = nodes
+        recorded = _recording.get()
+        record = OpNode(cls, context, inputs, constants, nodes < len(inputs)) if recorded else None
+        if type(outputs) is tuple:
+            values = [promises.output_value(cls, value) for value in outputs]
+            made = tuple([TensorNode(value, record, slot) for slot, value in enumerate(values)])
+        else:
+            made = TensorNode(promises.output_value(cls, outputs), record)
+        if recorded:
+            record.outputs = made
             if seen is not None:
                 record.checksums = seen | promises.checksums(context=context)
-        else:
-            nodes = tuple([TensorNode(value) for value in values])
-        return nodes if several else nodes[0]
+        return made
 
 
 def wengert_list(*nodes):
@@ -257,7 +269,9 @@ def wengert_list(*nodes):
         record = stack.pop()
         if record is not None and record.number not in found:
             found[record.number] = record
-            stack.extend([node.source for node in record.inputs if isinstance(node, TensorNode)])
+            for node in record.inputs:
+                if isinstance(node, TensorNode):
+                    stack.append(node.source)
     return [found[number] for number in sorted(found)]
 
 
@@ -272,36 +286,36 @@ def pull_back(outputs, cotangents, wrt=(), differentiable=False, keep=False, wat
     `watch`           called with each share as it is added: watch(record, node, share)
     Raises ValueError or TypeError, naming the op, where a backward breaks its promise.
     """
-    adjoints, leaves = {}, {}
+    adjoints = {}
 
     def add(node, share):
-        if id(node) in adjoints:
-            share = adjoints[id(node)] + share  # used twice, blamed twice
-        adjoints[id(node)] = share
-        if keep and node.source is None:
-            leaves[id(node)] = node
+        if node in adjoints:
+            share = adjoints[node] + share  # used twice, blamed twice
+        adjoints[node] = share
 
     for node, cotangent in zip(outputs, cotangents, strict=True):
         add(node, cotangent)
     for record in reversed(_downstream(wrt, wengert_list(*outputs))):
-        goutputs = tuple([adjoints.get(id(node)) for node in record.outputs])
+        goutputs = tuple(map(adjoints.get, record.outputs))
         if keep:
             record.adjoints = goutputs
         if record.blanks:
             blanks = [np.zeros(*shape_and_dtype) for shape_and_dtype in record.blanks]
             goutputs = [zero if g is None else g for g, zero in zip(goutputs, blanks)]
         shares = _shares(record, goutputs, differentiable)
-        for position, (node, share) in enumerate(zip(record.inputs, shares)):
+        for position, node in enumerate(record.inputs):
             if isinstance(node, TensorNode):
-                share = _fit(record, position, share, node, goutputs)
-                if node.source is None:
-                    share = _owned(share, (*goutputs, *shares[:position], *record.context.values()))
+                share = shares[position]
+                if type(share) is not float64 or type(node.value) is not float64:  # numbers fit
+                    share = _fit(record, position, shares, goutputs)
                 add(node, share)
                 if watch is not None:
                     watch(record, node, share)
-    for leaf in leaves.values():
-        leaf._grad = adjoints[id(leaf)] if leaf._grad is None else leaf._grad + adjoints[id(leaf)]
-    return [adjoints.get(id(node)) for node in wrt]
+    if keep:
+        for node, adjoint in adjoints.items():
+            if node.source is None:
+                node._grad = adjoint if node._grad is None else node._grad + adjoint
+    return [adjoints.get(x) if isinstance(x, TensorNode) else None for x in wrt]
 
 
 def _downstream(nodes, records):
@@ -313,9 +327,9 @@ def _downstream(nodes, records):
         return records
     reached, found = {id(node) for node in nodes}, []
     for record in records:
-        if any([id(value) in reached for value in record.inputs]):
+        if not reached.isdisjoint(map(id, record.inputs)):
             found.append(record)
-            reached.update([id(node) for node in record.outputs])
+            reached.update(map(id, record.outputs))
     return found
 
 
@@ -358,10 +372,12 @@ def setting(variable, value):
 
 
 def _raw(value):
-    """What an op computes with: the value of a node; other things as they are."""
+    """What an op computes with: a node's value, a list as an array; other things as they are."""
     if isinstance(value, TensorNode):
         return value.value
-    return value.item() if isinstance(value, np.number) else value  # np.float64 would widen float32
+    if isinstance(value, np.number):  # np.float64 would widen float32
+        return value.item()
+    return np.asarray(value) if type(value) is list else value
 
 
 def _shares(record, goutputs, differentiable):
@@ -372,33 +388,35 @@ def _shares(record, goutputs, differentiable):
         now = promises.checksums(raw, constants=record.constants, context=context)
         promises.unchanged(record, now)
     if differentiable:
-        context = {}
-        again = record.op.forward(context, *record.inputs, **record.constants)
+        context, inputs = {}, [x if isinstance(x, TensorNode) else _raw(x) for x in record.inputs]
+        again = record.op.forward(context, *inputs, **record.constants)
         promises.same_again(record, again, _raw)
-    if len(record.inputs) > len(record.nodes()):  # an op may skip the gradients of constants
+    if record.mixed:  # an op may skip the gradients of constants
         context["wanted"] = tuple([isinstance(value, TensorNode) for value in record.inputs])
-    return promises.one_share_each(record, record.op.backward(context, *goutputs))
+    shares = record.op.backward(context, *goutputs)
+    right = type(shares) is tuple and len(shares) == len(record.inputs)
+    return shares if right else promises.one_share_each(record, shares)
 
 
-def _fit(record, position, share, node, goutputs):
+def _fit(record, position, shares, goutputs):
     """A share as the input needs it: summed over axes where it was repeated, in its own dtype."""
-    share = promises.share_fits(record, position, share, node, goutputs)
-    if share.dtype != node.dtype:  # float32 stays float32
-        share = RULES["cast"](share, node.dtype)
-    return undo_broadcasting(share, node.shape)
-
-
-def _owned(gradient, others):
-    """A leaf's gradient may be changed by its owner (clipped, say): it must be its own array."""
-    if not isinstance(gradient, np.ndarray):  # a number, or a node, cannot be changed in place
-        return gradient
-    lent = gradient.base is not None or any([gradient is other for other in others])
-    return np.array(gradient) if lent else gradient
+    share, node = shares[position], record.inputs[position]
+    if getattr(share, "dtype", None) is not node.value.dtype or share.shape != node.value.shape:
+        share = promises.share_fits(record, position, share, node, goutputs)
+        if share.dtype != node.dtype:  # float32 stays float32
+            share = RULES["cast"](share, node.dtype)
+        share = undo_broadcasting(share, node.shape)
+    if node.source is None and isinstance(share, np.ndarray):
+        # A leaf's gradient may be changed by its owner (clipped, say): it must be its own array.
+        others = (*goutputs, *shares[:position], *record.context.values())
+        lent = share.base is not None or any([share is other for other in others])
+        share = np.array(share) if lent else share
+    return share
 
 
 def _rule(function):
-    if function in RULES:
-        return RULES[function]
-    if function not in promises.PIECEWISE_CONSTANT:
-        promises.no_rule(function)
-    return lambda *args, **kwargs: function(*map(_raw, args), **kwargs)
+    return RULES[function] if function in RULES else promises.no_rule(function)
+
+
+for _function in promises.PIECEWISE_CONSTANT:  # no derivative to record: a plain array comes back
+    RULES[_function] = lambda *args, _f=_function, **kwargs: _f(*map(_raw, args), **kwargs)
