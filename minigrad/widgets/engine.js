@@ -32,8 +32,10 @@
  *
  *   parse(text, at?)                 -> list                  throws ExpressionError {message, position, length}
  *   load(json) / dump(list)          -> list / JSON object
- *   evaluate(list, inputs?)          -> values, indexed by id; inputs: array in list order, or {name: value}; those not
- *                                       given keep the value that the list holds
+ *   evaluate(list, inputs?, round?)  -> values, indexed by id; inputs: array in list order, or {name: value}; those not
+ *                                       given keep the value that the list holds. With Math.fround as `round`, every input,
+ *                                       constant and result is rounded to float32, once for each op
+ *   evaluateComplex(list, inputs, round?) -> the same with numbers [real, imaginary], for lists of scalars
  *   tangents(list, values, seed)     -> tangents, indexed by id: one forward walk, one direction (seed as `inputs`; 0 if absent)
  *   dual(list, inputs, seed)         -> {values, tangents}: the same in a single walk, as dual numbers do it
  *   adjoints(list, values, seed?)    -> {adjoints, contributions}, both indexed by id: one backward walk. The seed is the
@@ -599,9 +601,10 @@ function perInput(list, given, otherwise) {
 }
 
 /** Run the list: values[id] of every input and step. */
-export function evaluate(list, inputs = []) {
-  const values = perInput(list, inputs, (input) => input.value);
-  for (const step of list.steps) values[step.id] = opOf(step.op).forward(operands(step, values), step.constants);
+export function evaluate(list, inputs = [], round = null) {
+  const kept = round === null ? (value) => value : (value) => map1(round, value);
+  const values = perInput(list, inputs, (input) => input.value).map(kept);
+  for (const step of list.steps) values[step.id] = kept(opOf(step.op).forward(operands(step, values).map(kept), step.constants));
   return values;
 }
 
@@ -657,6 +660,71 @@ export function adjoints(list, values, seed) {
   }
   for (const { id } of [...list.inputs, ...list.steps]) bar[id] ??= zeros(shapeOf(values[id]));
   return { adjoints: bar, contributions };
+}
+
+// ---- Complex numbers -----------------------------------------------------------------------------------------------------
+
+// The ops of typed expressions on pairs [real, imaginary]. Each real operation inside is rounded by `r`, so that float32 is
+// honest here too. The imaginary part may be tiny, and must keep all its digits: no formula subtracts it from anything large.
+// max, abs and relu, which choose, choose by the real part.
+function complexOps(r) {
+  const add = ([a, b], [c, d]) => [r(a + c), r(b + d)];
+  const multiply = ([a, b], [c, d]) => [r(r(a * c) - r(b * d)), r(r(a * d) + r(b * c))];
+  const divide = ([a, b], [c, d]) => {
+    if (Math.abs(c) < Math.abs(d)) return divide([b, -a], [d, -c]);
+    const ratio = r(d / c); // at most 1: nothing overflows
+    const below = r(c + r(d * ratio));
+    return [r(r(a + r(b * ratio)) / below), r(r(b - r(a * ratio)) / below)];
+  };
+  const exp = ([a, b]) => [r(r(Math.exp(a)) * r(Math.cos(b))), r(r(Math.exp(a)) * r(Math.sin(b)))];
+  const log = ([a, b]) => [r(Math.log(r(Math.hypot(a, b)))), r(Math.atan2(b, a))];
+  const sin = ([a, b]) => [r(r(Math.sin(a)) * r(Math.cosh(b))), r(r(Math.cos(a)) * r(Math.sinh(b)))];
+  const cos = ([a, b]) => [r(r(Math.cos(a)) * r(Math.cosh(b))), -r(r(Math.sin(a)) * r(Math.sinh(b)))];
+  const tanh = ([a, b], t = r(Math.tanh(a)), u = r(Math.tan(b))) => divide([t, u], [1, r(t * u)]);
+  const tan = ([a, b], t = r(Math.tan(a)), u = r(Math.tanh(b))) => divide([t, u], [1, -r(t * u)]);
+  const sqrt = ([a, b]) => {
+    const root = r(Math.sqrt(r(r(r(Math.hypot(a, b)) + Math.abs(a)) / 2)));
+    const other = root === 0 ? 0 : r(b / r(2 * root));
+    return a >= 0 ? [root, other] : [Math.abs(other), b < 0 || Object.is(b, -0) ? -root : root];
+  };
+  // A whole power is a product; by way of the logarithm, that of a negative number would bring an imaginary part of its own.
+  const whole = (z, n) => (n === 0 ? [1, 0] : n % 2 ? multiply(z, whole(z, n - 1)) : whole(multiply(z, z), n / 2));
+  const power = (z, [p, q]) => {
+    if (q !== 0 || !Number.isInteger(p) || Math.abs(p) > 1024) return exp(multiply([p, q], log(z)));
+    return p < 0 ? divide([1, 0], whole(z, -p)) : whole(z, p);
+  };
+  const negate = ([a, b]) => [-a, -b];
+  return {
+    add,
+    multiply,
+    divide,
+    negate,
+    exp,
+    log,
+    sin,
+    cos,
+    tan,
+    tanh,
+    sqrt,
+    power,
+    subtract: (z, w) => add(z, negate(w)),
+    sigmoid: ([a, b]) => multiply([0.5, 0], add([1, 0], tanh([r(a / 2), r(b / 2)]))),
+    abs: (z) => (z[0] > 0 ? z : z[0] < 0 ? negate(z) : [z[0], 0]),
+    relu: (z) => (z[0] > 0 ? z : [Math.max(z[0], 0), 0]),
+    maximum: (z, w) => (z[0] > w[0] ? z : w),
+  };
+}
+
+/** Run a list of scalars on complex numbers [real, imaginary], as the complex step f(x + ih) needs it. */
+export function evaluateComplex(list, inputs, round = (x) => x) {
+  const ops = complexOps(round);
+  const kept = (z) => z.map((x) => round(x));
+  const values = perInput(list, inputs, (input) => [input.value, 0]).map(kept);
+  for (const step of list.steps) {
+    if (!Object.hasOwn(ops, step.op)) throw new Error(`evaluateComplex: "${step.op}" is for arrays; known are ${Object.keys(ops).join(", ")}.`);
+    values[step.id] = ops[step.op](...operands(step, values).map((z) => kept(typeof z === "number" ? [z, 0] : z)));
+  }
+  return values;
 }
 
 // ---- Making lists --------------------------------------------------------------------------------------------------------
