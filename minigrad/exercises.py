@@ -14,6 +14,7 @@ The file::
     difficulty: 1                 # 1 gentle, 2 moderate, 3 hard
     tags: [op, elementwise]       # optional, free words
     covers: [V11, C2]             # optional: what it covers of the sources, see book/sources.yml
+    page: false                   # optional: a P or T exercise that the page itself can't judge
     answer: [ReLU]                # names that the answer defines, handed to check in this order
     solution: public              # or instructor: then no public file holds it
     hints:                        # three or more, of rising strength
@@ -84,7 +85,7 @@ BOOK = Path(__file__).resolve().parents[1] / "book"  # where the sources lie in 
 TYPES = dict(P="predict", C="code", T="trace table", D="derivation", E="experiment", B="bug hunt")
 LEVELS = {1: "gentle", 2: "moderate", 3: "hard"}
 KEYS = "id title type points minutes difficulty answer solution hints".split()
-OPTIONAL = ["mistakes", "tags", "covers"]
+OPTIONAL = ["mistakes", "tags", "covers", "page"]
 CODE = ("set-up", "answer", "solution", "public-check", "hidden-check")
 WORDS = {"prose": "prose", "solution": "remark"}  # tag of a text cell -> its name in Exercise.cells
 SECRET = ("solution", "remark", "hidden-check")
@@ -120,6 +121,7 @@ class Exercise:
     mistakes: list = field(default_factory=list)
     tags: list = field(default_factory=list)
     covers: list = field(default_factory=list)
+    page: bool = True
     cells: dict = field(default_factory=dict)
     public: str = ""
 

@@ -10,7 +10,7 @@ import re
 from minigrad.exercises import CODE, LEVELS, TYPES, ExerciseError, find, sources
 
 KINDS = dict(id=str, title=str, type=str, points=int, minutes=int, difficulty=int, answer=list)
-KINDS |= dict(solution=str, hints=list, mistakes=list, tags=list, covers=list)
+KINDS |= dict(solution=str, hints=list, mistakes=list, tags=list, covers=list, page=bool)
 CHOICES = dict(type=TYPES, difficulty=LEVELS, solution=("public", "instructor"))
 # A directive, a role, a heading: what a plain notebook would show as it is typed.
 NOT_PLAIN = re.compile(r"^(?:`{3,}|:{3,})\{.*|(?<![`$\\\w])\{[a-z][\w:-]*\}`[^`]*`|^#+ .*", re.M)
@@ -31,7 +31,7 @@ def front_matter(made):
     """What is wrong with the keys."""
     for key, kind in KINDS.items():
         value = getattr(made, key)
-        if not isinstance(value, kind) or isinstance(value, bool):
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             yield f"{key} is {value!r}; expected {'a list' if kind is list else kind.__name__}"
         elif key in CHOICES and value not in CHOICES[key]:
             yield f"{key} is {value!r}; expected one of {', '.join(map(str, CHOICES[key]))}"

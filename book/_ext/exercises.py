@@ -23,6 +23,7 @@ from pathlib import Path
 import nbformat
 from docutils import nodes
 from exercise_rules import checked
+from page_answers import form
 from sphinx.util import logging
 
 from minigrad.exercises import CELL, ExerciseError, sources
@@ -91,6 +92,7 @@ def page(made, level):
         block("{div} exercise-facts", made.facts()),
         f"% covers: {', '.join(made.covers)}\n" if made.covers else "",
         made.cells["statement"] + "\n",
+        block("{raw} html", fields) if (fields := form(made)) else "",
         hints,
     ]
     if made.answer:
@@ -182,6 +184,7 @@ def on_source_read(app, docname, source):
 
 def setup(app):
     app.add_css_file("exercises.css")
+    app.add_js_file("page_answers.js", type="module")
     app.add_config_value("exercises_book", None, "env")  # None: the book beside the package
     app.connect("source-read", on_source_read, priority=100)
     app.connect("doctree-read", fold_solutions)

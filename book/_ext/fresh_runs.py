@@ -22,7 +22,11 @@ def ingredients(root, docname):
         p for p in (root / "minigrad").rglob("*") if p.suffix in {".py", ".json", ".npz", ".tsv"}
     ]
     exercises = (root / f"{docname}-exercises").glob("*.md")
-    return [*sorted(package), *sorted(exercises), root / "requirements-lock.txt"]
+    shown = [root / "requirements-lock.txt"]
+    if docname.endswith("performance"):  # the page that shows what `make bench` has measured
+        shown += sorted((root / "benchmarks").glob("*.py"))
+        shown += sorted((root / "benchmarks" / "results").glob("*.json"))
+    return [*sorted(package), *sorted(exercises), *shown]
 
 
 def fingerprint(root, docname):

@@ -88,10 +88,11 @@ def _decimals(formula, line):
 
 
 def check(app, docname, source):
-    """Warn of each one, which fails the build."""
+    """Warn of each one, which fails the build. The file is read anew: what `source` holds of it may
+    have an exercise's numbers in it by now, which are the exercise's to choose."""
     path = Path(app.env.doc2path(docname))
     if path.suffix == ".md":
-        for line, number, around in typed_numbers(source[0]):
+        for line, number, around in typed_numbers(path.read_text(encoding="utf-8")):
             logging.getLogger(__name__).warning(
                 "%s is typed here (%r). Let a cell compute it and glue it in; if it is a choice of "
                 "yours, say so in this file:  %% typed %s: why",
