@@ -2,11 +2,12 @@
 # Written for GNU make 3.81, which is what macOS carries. What a rule does stands in tools/.
 
 .DEFAULT_GOAL := help
-.PHONY: help serve book test assignment clean distclean set-up
+.PHONY: help serve book test bench assignment clean distclean set-up
 
 PORT ?= 8000
 PYTHON ?=
 IDS ?=
+ONLY ?=
 
 # One thread for the linear algebra: on the book's small matrices more only get in each other's way.
 OMP_NUM_THREADS ?= 1
@@ -21,7 +22,7 @@ help: ## list the targets
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
 	@echo
-	@echo '  Settings: PORT=8001 (serve), PYTHON=/path/to/python3 (set-up), IDS="relu normalize" (assignment)'
+	@echo '  Settings: PORT=8001 (serve), PYTHON=/path/to/python3 (set-up), IDS="relu normalize" (assignment), ONLY=mlp (bench)'
 
 serve: .venv/.created ## build the book and serve it on http://localhost:8000
 	@$(PY) tools/serve.py --check $(PORT)
@@ -34,6 +35,9 @@ book: set-up ## build the book into _build/html; warnings and failing cells are 
 test: set-up .venv/.test-packages ## build the book and run all tests, the browser's included
 	@$(MAKE) --no-print-directory book
 	@$(WITH_VENV) $(PY) -m pytest
+
+bench: set-up .venv/.bench-packages ## race minigrad against its peers; the performance page shows the result
+	@$(PY) -m benchmarks $(if $(ONLY),--only $(ONLY))
 
 assignment: set-up .venv/.test-packages ## write notebooks for students and instructor: IDS="relu normalize"
 	@$(PY) tools/assignment.py $(IDS)
@@ -56,6 +60,9 @@ set-up: .venv/.packages node_modules/.front-end
 
 .venv/.test-packages: .venv/.packages
 	@$(PY) tools/set_up.py test-packages
+
+.venv/.bench-packages: .venv/.packages pyproject.toml
+	@$(PY) tools/set_up.py bench-packages
 
 node_modules/.front-end: .venv/.packages package.json package-lock.json
 	@$(PY) tools/set_up.py front-end

@@ -1,10 +1,11 @@
-"""Set-up, one step a call: venv, packages, test-packages or front-end.
+"""Set-up, one step a call: venv, packages, test-packages, bench-packages or front-end.
 
 Each step says what it does, leaves a stamp for make when it has succeeded, and explains itself when
 it has not. It needs nothing but Python's own library, for it runs before anything is installed.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -76,6 +77,31 @@ def install_test_packages():
     (VENV / ".test-packages").touch()
 
 
+def bench_peers():
+    """What pyproject.toml lists as `bench`: the packages that `make bench` compares with."""
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return project["optional-dependencies"]["bench"]
+
+
+def install_bench_packages():
+    """Each peer by itself: one that can't be had here is left out, and the others still race."""
+    left_out = []
+    for peer in bench_peers():
+        name = re.split(r"[<>=~! ]", peer)[0]
+        if works(PYTHON, "-c", f"import {name}"):
+            continue
+        say(f"installing {name}, for the benchmark")
+        options = ("--disable-pip-version-check", "-q", "-c", LOCK)
+        if run(PYTHON, "-m", "pip", "install", *options, peer):
+            left_out.append(name)
+    for name in left_out:
+        say(f"{name} can't be installed here (the reason stands above): the benchmark leaves it")
+        say("out and says so. Install it in .venv by hand, and the next run takes it in.")
+    (VENV / ".bench-packages").touch()
+
+
 def node_version(node):
     """The major version of a Node, 0 where it does not run."""
     try:
@@ -118,6 +144,7 @@ STEPS = {
     "venv": make_venv,
     "packages": install_packages,
     "test-packages": install_test_packages,
+    "bench-packages": install_bench_packages,
     "front-end": install_front_end,
 }
 
