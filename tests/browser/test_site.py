@@ -10,8 +10,10 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
-CHAPTERS = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
-PAGES = [f"{name}.html" for name in [TOC["root"], *CHAPTERS]] + ["search.html", "genindex.html"]
+LISTED = [(part, chapter["file"]) for part in TOC["parts"] for chapter in part["chapters"]]
+CHAPTERS = [name for part, name in LISTED if part["caption"].startswith("Part ")]
+PAGES = [f"{name}.html" for name in [TOC["root"], *(name for _, name in LISTED)]]
+PAGES += ["search.html", "genindex.html"]
 
 # All that a widget shows, as one string: its text and drawing, its fields, the pixels of its
 # canvases.
