@@ -17,6 +17,7 @@ Read in this order: `Op.do_forward` writes the list, `wengert_list` reads it, `p
 import contextlib
 import contextvars
 import itertools
+import sys
 import weakref
 
 import numpy as np
@@ -54,11 +55,11 @@ class TensorNode:
     none.
     """
 
-    __slots__ = ("value", "source", "slot", "_grad", "__weakref__")
+    __slots__ = ("value", "source", "slot", "_grad", "_spare", "__weakref__")
 
     def __init__(self, value, source=None, slot=0):
         self.value = promises.leaf_value(value) if source is None else value
-        self.source, self.slot, self._grad = source, slot, None
+        self.source, self.slot, self._grad, self._spare = source, slot, None, None
 
     shape = property(lambda self: self.value.shape)
     ndim = property(lambda self: self.value.ndim)
@@ -91,11 +92,12 @@ class TensorNode:
 
     def zero_grad(self):
         """Forget the gradients of this node and of everything that it was computed from."""
-        self._grad = None
-        for record in wengert_list(self):
-            record.adjoints = (None,) * len(record.adjoints)
-            for node in record.nodes():
-                node._grad = None
+        records = wengert_list(self)
+        for record in records:
+            record.adjoints = _UNKNOWN * len(record.adjoints)
+        for leaf in {self}.union(*[record.nodes() for record in records]):
+            if leaf._grad is not None:
+                leaf._grad, leaf._spare = None, leaf._grad
 
     def detach(self):
         """The same value as a new leaf: nothing flows back through it."""
@@ -206,9 +208,21 @@ class Op:
     Write both with NumPy functions: run on nodes instead of arrays, they then give derivatives of
     any order.
 
-    One key of the `context` is the engine's: where some inputs are constants, `backward` finds in
+    Two keys of the `context` are the engine's. Where some inputs are constants, `backward` finds in
     `context["wanted"]` a True for each input whose adjoint will be used, and may skip the others.
+    Where the op says `reuses = True`, it finds in `context["spare"]` for each input an array to
+    write its adjoint into, or None.
+
+    Where the op says `linear = True`, what it keeps in its context does not depend on the values of
+    its inputs, and `forward` need not be run again for derivatives of derivatives.
+
+    An op that is fast by means that do not work on nodes (out=, loops over entries) gives beside
+    its two functions a static `reference(*inputs, **constants)`, the same function written with
+    other ops: derivatives of derivatives go through that.
     """
+
+    linear = reuses = False
+    reference = None
 
     @staticmethod
     def forward(context, *inputs, **constants):
@@ -302,7 +316,7 @@ def pull_back(outputs, cotangents, wrt=(), differentiable=False, keep=False, wat
         if record.blanks:
             blanks = [np.zeros(*shape_and_dtype) for shape_and_dtype in record.blanks]
             goutputs = [zero if g is None else g for g, zero in zip(goutputs, blanks)]
-        shares = _shares(record, goutputs, differentiable)
+        shares = _shares(record, goutputs, differentiable, keep)
         for position, node in enumerate(record.inputs):
             if isinstance(node, TensorNode):
                 share = shares[position]
@@ -380,22 +394,52 @@ def _raw(value):
     return np.asarray(value) if type(value) is list else value
 
 
-def _shares(record, goutputs, differentiable):
+def _shares(record, goutputs, differentiable, keep):
     """Ask the op of one record for the adjoints of its inputs."""
-    context = record.context
+    op, context = record.op, record.context
     if record.checksums is not None:
         raw = map(_raw, record.inputs)
         now = promises.checksums(raw, constants=record.constants, context=context)
         promises.unchanged(record, now)
-    if differentiable:
+    if differentiable and op.reference is not None:
+        return _shares_of_reference(record, goutputs)
+    if differentiable and not op.linear:
         context, inputs = {}, [x if isinstance(x, TensorNode) else _raw(x) for x in record.inputs]
-        again = record.op.forward(context, *inputs, **record.constants)
+        again = op.forward(context, *inputs, **record.constants)
         promises.same_again(record, again, _raw)
     if record.mixed:  # an op may skip the gradients of constants
         context["wanted"] = tuple([isinstance(value, TensorNode) for value in record.inputs])
-    shares = record.op.backward(context, *goutputs)
+    if keep and op.reuses:
+        context["spare"] = [_spare(node) for node in record.inputs]
+    shares = op.backward(context, *goutputs)
+    if op.reuses:
+        context.pop("spare", None)
     right = type(shares) is tuple and len(shares) == len(record.inputs)
     return shares if right else promises.one_share_each(record, shares)
+
+
+def _shares_of_reference(record, goutputs):
+    """The same, differentiably, for an op that names a reference in other ops."""
+    with recording():
+        # A node of its own for each input: the walk ends there, even if one depends on another.
+        inputs = [
+            RULES["cast"](x, x.dtype) if isinstance(x, TensorNode) else x for x in record.inputs
+        ]
+        again = record.op.reference(*inputs, **record.constants)
+        promises.same_again(record, again, _raw)
+        again = again if type(again) is tuple else (again,)
+        shares = pull_back(again, goutputs, wrt=inputs, differentiable=True)
+    return [np.zeros_like(_raw(x)) if g is None else g for x, g in zip(inputs, shares)]
+
+
+def _spare(node):
+    """The array of a leaf's last gradient, to be written over, if nobody else holds it any more."""
+    if not isinstance(node, TensorNode) or node._spare is None:
+        return None
+    alone = sys.getrefcount(node._spare) == 2  # the slot and the argument
+    fits = node._spare.shape == node.shape and node._spare.dtype == node.dtype
+    spare, node._spare = node._spare if alone and fits else None, None
+    return spare
 
 
 def _fit(record, position, shares, goutputs):

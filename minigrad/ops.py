@@ -107,6 +107,8 @@ class Power(Op):
 class MatMul(Op):
     """Z = XY with X (…, n, k), Y (…, k, m);  X̄ = Z̄ Yᵀ,  Ȳ = Xᵀ Z̄.  Also vectors, stacks."""
 
+    reuses = True
+
     @staticmethod
     def forward(context, x, y):
         context["x"], context["y"] = x, y
@@ -115,18 +117,59 @@ class MatMul(Op):
     @staticmethod
     def backward(context, gz):
         x, y = context["x"], context["y"]
-        wanted_x, wanted_y = context.get("wanted", (True, True))
+        if y.ndim == 2:
+            return _through_matrix(context, gz)
         # A vector on the left is a matrix of one row, on the right of one column.
         rows = x if x.ndim > 1 else np.reshape(x, (1, -1))
         columns = y if y.ndim > 1 else np.reshape(y, (-1, 1))
         stack = np.broadcast_shapes(rows.shape[:-2], columns.shape[:-2])
         gz = np.reshape(gz, (*stack, rows.shape[-2], columns.shape[-1]))
-        gx = undo_broadcasting(gz @ np.swapaxes(columns, -1, -2), rows.shape) if wanted_x else None
-        gy = undo_broadcasting(np.swapaxes(rows, -1, -2) @ gz, columns.shape) if wanted_y else None
-        return (
-            gx if gx is None else np.reshape(gx, x.shape),
-            gy if gy is None else np.reshape(gy, y.shape),
-        )
+        gx = undo_broadcasting(gz @ np.swapaxes(columns, -1, -2), rows.shape)
+        gy = undo_broadcasting(np.swapaxes(rows, -1, -2) @ gz, columns.shape)
+        return np.reshape(gx, x.shape), np.reshape(gy, y.shape)
+
+
+class Affine(Op):
+    """Y = XW + b with X (…, n, k), W (k, m), b (m,);  X̄ = Ȳ Wᵀ,  W̄ = Xᵀ Ȳ,  b̄ = Σ of Ȳ's rows.
+
+    A layer of a network in one op: XW is not written down, and b is added to it in place.
+    """
+
+    reuses = True
+
+    @staticmethod
+    def forward(context, x, w, b):
+        context["x"], context["y"] = x, w
+        y = x @ w
+        y += b  # in place, which a node does not allow: hence the reference
+        return y
+
+    @staticmethod
+    def backward(context, gy):
+        return *_through_matrix(context, gy), np.sum(_rows(gy), axis=0)
+
+    @staticmethod
+    def reference(x, w, b):
+        return x @ w + b
+
+
+def _through_matrix(context, gz):
+    """X̄ and Ȳ of Z = XY where Y is one matrix, for all rows of X at once.
+
+    Where the engine has the array of Y's last gradient to spare, Ȳ is written into it: a fresh
+    array of that size is mapped in by the system page by page, which takes as long as the product.
+    """
+    x, y = context["x"], context["y"]
+    wanted, spare = context.get("wanted", (True, True)), context.get("spare", (None, None))
+    gz = _rows(gz)
+    gx = gz @ y.T if wanted[0] else None
+    gy = np.matmul(_rows(x).T, gz, out=spare[1]) if wanted[1] else None
+    return gx if x.ndim == 2 or gx is None else np.reshape(gx, x.shape), gy
+
+
+def _rows(x):
+    """A vector as one row, a stack of matrices as the rows of all."""
+    return x if x.ndim == 2 else np.reshape(x, (-1, x.shape[-1]))
 
 
 # Functions of one number, entry by entry: x̄ = ȳ ∘ f'(x).
@@ -194,8 +237,7 @@ class Tan(Op):
 
     @staticmethod
     def backward(context, gy):
-        y = context["y"]
-        return gy * (1.0 + y * y)
+        return gy * (1.0 + context["y"] ** 2)
 
 
 class Tanh(Op):
@@ -208,8 +250,7 @@ class Tanh(Op):
 
     @staticmethod
     def backward(context, gy):
-        y = context["y"]
-        return gy * (1.0 - y * y)
+        return gy * (1.0 - context["y"] ** 2)
 
 
 class Sigmoid(Op):
@@ -221,13 +262,9 @@ class Sigmoid(Op):
 
     @staticmethod
     def forward(context, x):
-        if isinstance(x, TensorNode):  # on nodes the sigmoid is itself, not the steps it takes
-            y = Sigmoid.do_forward(x)
-        else:
-            right = np.greater_equal(x, 0.0)
-            small = np.exp(np.where(right, -x, x))  # not -abs(x): duals would see its kink at 0
-            y = np.where(right, 1.0, small) / (1.0 + small)
-        context["y"] = y
+        right = np.greater_equal(x, 0.0)
+        small = np.exp(np.where(right, -x, x))  # not -abs(x), which has a kink at 0
+        context["y"] = y = np.where(right, 1.0, small) / (1.0 + small)
         return y
 
     @staticmethod
@@ -358,28 +395,46 @@ class LogSumExp(Op):
     @staticmethod
     def forward(context, x, axis=None, keepdims=False):
         context["x"], context["kept"] = x, _kept(np.shape(x), axis)
-        if isinstance(x, TensorNode):
-            y = LogSumExp.do_forward(x, axis=axis, keepdims=keepdims)
-        else:
-            m = np.max(x, axis=axis, keepdims=True)
-            m = np.where(np.isfinite(m), m, 0.0)  # −∞ − (−∞) would be NaN
-            y = m + np.log(np.sum(np.exp(x - m), axis=axis, keepdims=True))
-            y = y if keepdims else np.squeeze(y, axis)
-        context["y"] = y
-        return y
+        m = np.max(x, axis=axis, keepdims=True)
+        m = np.where(np.isfinite(m), m, 0.0)  # −∞ − (−∞) would be NaN
+        context["y"] = y = m + np.log(np.sum(np.exp(x - m), axis=axis, keepdims=True))
+        return y if keepdims else np.squeeze(y, axis)
 
     @staticmethod
     def backward(context, gy):
         kept = context["kept"]
-        return np.reshape(gy, kept) * np.exp(context["x"] - np.reshape(context["y"], kept))
+        return np.reshape(gy, kept) * np.exp(context["x"] - context["y"])
+
+
+class CrossEntropy(Op):
+    """L = mean of ln Σ eˣ − xₜ over the rows x of X (n, classes);  X̄ = L̄ (P − T) / n.
+
+    `labels` (n,) names the right class t of each row. T is 1 there and 0 elsewhere, and the softmax
+    P = eˣ / Σ eˣ is what the network believes: the gradient is belief minus truth.
+    """
+
+    @staticmethod
+    def forward(context, x, labels):
+        shifted = x - np.max(x, axis=1, keepdims=True)  # nothing overflows
+        powers = np.exp(shifted)
+        sums = np.sum(powers, axis=1, keepdims=True)
+        truth = np.equal(np.arange(x.shape[1]), labels[:, None])
+        context["slope"] = (powers / sums - truth) / len(labels)
+        return np.mean(np.log(sums)) - np.mean(shifted[np.arange(len(labels)), labels])
+
+    @staticmethod
+    def backward(context, gy):
+        return gy * context["slope"]
 
 
 class Cast(Op):
     """The same numbers in another float dtype;  x̄ is ȳ in the dtype of x."""
 
+    linear = True
+
     @staticmethod
     def forward(context, x, dtype):
-        return Cast.do_forward(x, dtype=dtype) if isinstance(x, TensorNode) else x.astype(dtype)
+        return x.astype(dtype)
 
     @staticmethod
     def backward(context, gy):
@@ -407,8 +462,7 @@ class Transpose(Op):
 
     @staticmethod
     def forward(context, x, axes=None):
-        counted = axes if axes is None else [axis % np.ndim(x) for axis in axes]
-        context["axes"] = axes if axes is None else tuple(int(a) for a in np.argsort(counted))
+        context["axes"] = axes and tuple(np.argsort([axis % np.ndim(x) for axis in axes]))
         return np.transpose(x, axes)
 
     @staticmethod
@@ -439,24 +493,20 @@ class Index(Op):
 
     @staticmethod
     def backward(context, gy):
-        return (
-            Scatter.do_forward(gy, **context)
-            if isinstance(gy, TensorNode)
-            else _scatter(gy, **context)
-        )
+        return Scatter.do_forward(gy, shape=context["shape"], index=context["index"])
 
 
 class Scatter(Op):
     """y = zeros of `shape` with x added at `index`;  x̄ = ȳ[index].  What Index does backwards."""
 
+    linear = True
+
     @staticmethod
     def forward(context, x, shape, index):
         context["index"] = index
-        return (
-            Scatter.do_forward(x, shape=shape, index=index)
-            if isinstance(x, TensorNode)
-            else _scatter(x, shape, index)
-        )
+        y = np.zeros(shape, np.asarray(x).dtype)
+        np.add.at(y, index, x)
+        return y
 
     @staticmethod
     def backward(context, gy):
@@ -502,12 +552,6 @@ def _along(array, axis, what):
     return (slice(None),) * (axis % len(array.shape)) + (what,)
 
 
-def _scatter(x, shape, index):
-    y = np.zeros(shape, x.dtype)
-    np.add.at(y, index, x)
-    return y
-
-
 # What NumPy is told.  Left: its function.  Right: what happens when an argument is a node.
 
 
@@ -549,23 +593,16 @@ def _squeeze(x, axis=None):
     return np.reshape(x, np.squeeze(np.empty(x.shape), axis).shape)
 
 
+__all__ = [name for name, value in globals().items() if isinstance(value, type) and name[0] < "a"]
+
+# Most are called as NumPy calls them: Exp is np.exp.
 RULES |= {
-    np.add: Add.do_forward,
-    np.subtract: Subtract.do_forward,
-    np.multiply: Multiply.do_forward,
-    np.divide: Divide.do_forward,
+    getattr(np, name.lower()): globals()[name].do_forward
+    for name in __all__
+    if isinstance(getattr(np, name.lower(), None), np.ufunc)
+}
+RULES |= {
     np.negative: Negate.do_forward,
-    np.power: Power.do_forward,
-    np.matmul: MatMul.do_forward,
-    np.exp: Exp.do_forward,
-    np.log: Log.do_forward,
-    np.sin: Sin.do_forward,
-    np.cos: Cos.do_forward,
-    np.tan: Tan.do_forward,
-    np.tanh: Tanh.do_forward,
-    np.sqrt: Sqrt.do_forward,
-    np.abs: Abs.do_forward,
-    np.maximum: Maximum.do_forward,
     np.minimum: lambda x, y: -np.maximum(_negated(x), _negated(y)),
     np.where: _where,
     np.sum: _axes(Sum),

@@ -139,6 +139,18 @@ def torch_axes(function, all_at_once):
     return on_tensors
 
 
+def cross_entropy_of(np_, x, labels):
+    """Written out, with one-hot labels and no care for large logits."""
+    hot = np.eye(x.shape[1])[labels]
+    return np_.sum(np_.log(np_.sum(np_.exp(x), axis=1)) - np_.sum(hot * x, axis=1)) / len(hot)
+
+
+class NamesOfSympy:
+    """The few functions of `cross_entropy_of`, on arrays of symbols."""
+
+    sum, exp, log = np.sum, entrywise(sympy.exp), entrywise(sympy.log)
+
+
 def scatter(np_, x, shape, index):
     """Zeros with x put at rows that do not repeat, which is all that the reference must do."""
     rows = [x[list(index).index(n)] if n in index else 0.0 * x[0] for n in range(shape[0])]
@@ -183,6 +195,15 @@ TABLE = [
         lambda np_, x, y: np_.matmul(x, y),
         lambda torch, x, y: torch.matmul(x, y),
         np.matmul,
+        zero_from=3,
+    ),
+    Row(
+        ops.Affine,
+        [ANY, ANY, ANY],
+        [((shape, (2, 3), (3,)), {}) for shape in [(4, 2), (1, 2), (2,), (5, 4, 2)]],
+        lambda np_, x, w, b: np_.matmul(x, w) + b,
+        lambda torch, x, w, b: torch.nn.functional.linear(x, w.T, b),
+        lambda x, w, b: np.matmul(x, w) + b,
         zero_from=3,
     ),
     unary(mg.Negate, ANY, lambda np_, x: -x, lambda torch, x: -x, lambda x: -x, zero_from=2),
@@ -252,6 +273,20 @@ TABLE = [
         lambda np_, x, **c: np_.log(np_.sum(np_.exp(x), **c)),
         torch_axes(lambda torch, x, a, k: torch.logsumexp(x, a, k), lambda x: x + 0.0),
         lambda *entries: sympy.log(sum(map(sympy.exp, entries))),
+    ),
+    Row(
+        ops.CrossEntropy,
+        [ANY],
+        [
+            (((4, 3),), {"labels": np.array([0, 2, 1, 1])}),
+            (((1, 3),), {"labels": np.array([2])}),
+            (((3, 2),), {"labels": np.array([1, 0, 1], np.uint8)}),
+        ],
+        lambda np_, x, labels: cross_entropy_of(np_, x, labels),
+        lambda torch, x, labels: torch.nn.functional.cross_entropy(
+            x, torch.tensor(labels.astype(int))
+        ),
+        lambda x, labels: cross_entropy_of(NamesOfSympy, x, labels),
     ),
     Row(
         mg.Reshape,
