@@ -22,6 +22,7 @@ ALLOWED = {
     "exercises": {"IPython", "yaml"},
     "drawing": {"matplotlib"},
     "interop": {"torch"},
+    "sweeps": {"joblib", "threadpoolctl", "tqdm"},
 }
 
 
