@@ -7,7 +7,13 @@ notebook's no anywidget.
 
 from importlib import import_module
 
-_HOME = {"Nudge": "page", "TracePlayer": "page", "LiveMLP": "page", "Trainer": "trainer"}
+_HOME = {
+    "Nudge": "page",
+    "TracePlayer": "page",
+    "LiveMLP": "page",
+    "Trainer": "trainer",
+    "VCurve": "page",
+}
 
 
 def __getattr__(name):

@@ -179,6 +179,40 @@ class LiveMLP(PageWidget, folder="live_mlp"):
         )
 
 
+class VCurve(PageWidget, folder="v_curve"):
+    """The error of a difference quotient against its step h, and the secant that belongs to it.
+
+    `expression`  of x1 to x4, as in the trace player
+    `at`          the point, x1 first
+    `along`       the input that is nudged, "x1" to "x4"
+    `formula`     "forward", "central", "fourth" (order) or "complex" (step)
+    `dtype`       "float64" or "float32", in which every operation is rounded
+    `h`           the step at the start, above 0
+    `theory`      whether the lines of the two expected errors are drawn
+    `revealed`    whether the error is shown at once; else the reader first bets on the best h
+
+    Raises `traitlets.TraitError` where one of these is not as said, and ValueError where `at` has
+    more than four numbers. A mistake in the expression is explained by the widget.
+    """
+
+    expression = traitlets.Unicode().tag(sync=True)
+    at = traitlets.List(traitlets.Float()).tag(sync=True)
+    along = traitlets.Enum(["x1", "x2", "x3", "x4"], "x1").tag(sync=True)
+    formula = traitlets.Enum(["forward", "central", "fourth", "complex"], "forward").tag(sync=True)
+    dtype = traitlets.Enum(["float64", "float32"], "float64").tag(sync=True)
+    h = traitlets.Float(1e-4, min=1e-300, max=1000.0).tag(sync=True)
+    theory = traitlets.Bool(True).tag(sync=True)
+    revealed = traitlets.Bool(False).tag(sync=True)
+
+    def __init__(
+        self, expression="ln(x1) + x1*x2 - sin(x2)", at=(2, 5), along="x2", h=1e-4, **options
+    ):
+        if len(at) > 4:
+            raise ValueError(f"at has {len(at)} numbers; there are at most four inputs, x1 to x4.")
+        at = [float(x) for x in at]
+        super().__init__(expression=expression, at=at, along=along, h=h, **options)
+
+
 @cache
 def packed_digits():
     """The digits as the page reads them: a byte a pixel in base64, the training images first."""
