@@ -32,6 +32,8 @@ _strict = contextvars.ContextVar("strict", default=False)
 # Shared: nearly all ops have no constants and one output, whose adjoint is unknown at first.
 _NO_CONSTANTS, _UNKNOWN = {}, (None,)
 
+LARGE = 2**16  # bytes of an array that is worth keeping to be written over
+
 # NumPy function -> what to do when one of its arguments is a node. `ops` fills it.
 RULES = {}
 
@@ -55,11 +57,11 @@ class TensorNode:
     none.
     """
 
-    __slots__ = ("value", "source", "slot", "_grad", "_spare", "__weakref__")
+    __slots__ = ("value", "source", "slot", "_grad", "_spares", "__weakref__")
 
     def __init__(self, value, source=None, slot=0):
         self.value = promises.leaf_value(value) if source is None else value
-        self.source, self.slot, self._grad, self._spare = source, slot, None, None
+        self.source, self.slot, self._grad, self._spares = source, slot, None, ()
 
     shape = property(lambda self: self.value.shape)
     ndim = property(lambda self: self.value.ndim)
@@ -85,19 +87,26 @@ class TensorNode:
         A node with several entries has no single derivative: theirs are added up, weighted by the
         `cotangent`, an array of the same shape (ones if it is not given).
         """
-        cotangent = np.ones_like(self.value) if cotangent is None else cotangent
-        promises.seed_fits(self, cotangent)
-        seed = np.array(cotangent, self.dtype)[()]  # a copy: the caller's array stays the caller's
+        value = self.value
+        ones = np.ones(value.shape, value.dtype)[()] if cotangent is None else None
+        seed = promises.seed(value, cotangent) if ones is None else ones
         pull_back([self], [seed], keep=True)
 
     def zero_grad(self):
         """Forget the gradients of this node and of everything that it was computed from."""
-        records = wengert_list(self)
-        for record in records:
+        nodes = [self]
+        for record in wengert_list(self):
             record.adjoints = _UNKNOWN * len(record.adjoints)
-        for leaf in {self}.union(*[record.nodes() for record in records]):
-            if leaf._grad is not None:
-                leaf._grad, leaf._spare = None, leaf._grad
+            nodes += record.nodes()
+        for node in nodes:
+            if node._grad is not None:
+                node.give(node._grad)
+                node._grad = None
+
+    def give(self, array):
+        """Hand over an array that this leaf needs no longer, to be written over: see `spare`."""
+        if array.nbytes >= LARGE:
+            self._spares = (*self._spares[-1:], array)
 
     def detach(self):
         """The same value as a new leaf: nothing flows back through it."""
@@ -410,7 +419,7 @@ def _shares(record, goutputs, differentiable, keep):
     if record.mixed:  # an op may skip the gradients of constants
         context["wanted"] = tuple([isinstance(value, TensorNode) for value in record.inputs])
     if keep and op.reuses:
-        context["spare"] = [_spare(node) for node in record.inputs]
+        context["spare"] = [spare(x) if isinstance(x, TensorNode) else None for x in record.inputs]
     shares = op.backward(context, *goutputs)
     if op.reuses:
         context.pop("spare", None)
@@ -432,14 +441,23 @@ def _shares_of_reference(record, goutputs):
     return [np.zeros_like(_raw(x)) if g is None else g for x, g in zip(inputs, shares)]
 
 
-def _spare(node):
-    """The array of a leaf's last gradient, to be written over, if nobody else holds it any more."""
-    if not isinstance(node, TensorNode) or node._spare is None:
-        return None
-    alone = sys.getrefcount(node._spare) == 2  # the slot and the argument
-    fits = node._spare.shape == node.shape and node._spare.dtype == node.dtype
-    spare, node._spare = node._spare if alone and fits else None, None
-    return spare
+def spare(leaf):
+    """An array of a leaf's shape and dtype to write over, or None.
+
+    A fresh array of a million numbers is mapped in by the system page by page, which takes as long
+    as computing them. So a leaf keeps the arrays of its last gradient and of its value before the
+    last step, and lets go of one for the next. But only where it is the last to hold it: a list of
+    ops, a view, or you, count as another reference, and then the array never changes again.
+    """
+    for i in range(len(leaf._spares)):
+        if sys.getrefcount(leaf._spares[i]) == 2:  # the tuple's, and the argument here
+            found = leaf._spares[i]
+            leaf._spares = (*leaf._spares[:i], *leaf._spares[i + 1 :])
+            own = found.flags.owndata and found.flags.writeable
+            return (
+                found if own and found.shape == leaf.shape and found.dtype == leaf.dtype else None
+            )
+    return None
 
 
 def _fit(record, position, shares, goutputs):

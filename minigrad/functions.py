@@ -51,7 +51,8 @@ def cross_entropy(logits, labels):
             "classes) and (n,): one row of scores and one integer label for each example"
         )
     integers = labels.dtype.kind in "iu"
-    if not integers or np.any(labels < 0) or np.any(labels >= logits.shape[1]):
+    # As unsigned numbers negative labels are enormous.
+    if not integers or labels.astype(np.uint64).max(initial=0) >= logits.shape[1]:
         raise ValueError(
             f"cross_entropy: labels must be integers from 0 to {logits.shape[1] - 1} (the "
             f"classes), but they are {labels.dtype}: {labels[:5]}..."
@@ -101,12 +102,11 @@ def vjp(f, *inputs):
     value = promises.function_value(y.value if isinstance(y, TensorNode) else y)
 
     def pullback(cotangent):
-        promises.seed_fits(value, cotangent)
+        seed = promises.seed(value, cotangent)
         found = [None] * len(nodes)
         if isinstance(y, TensorNode):  # else f does not depend on its inputs
-            recorded = isinstance(cotangent, TensorNode)
-            seed = cotangent if recorded else np.array(cotangent, y.dtype)[()]
-            found = pull_back([y], [seed], wrt=nodes, differentiable=nested or recorded)
+            again = nested or isinstance(seed, TensorNode)
+            found = pull_back([y], [seed], wrt=nodes, differentiable=again)
         found = tuple(np.zeros_like(x.value) if g is None else g for x, g in zip(nodes, found))
         return found if len(found) > 1 else found[0]
 

@@ -77,13 +77,15 @@ def leaf_value(value):
     return array[()]
 
 
-def seed_fits(output, cotangent):
-    """The cotangent of a backward pass has an entry for each entry of the output it starts at."""
+def seed(output, cotangent):
+    """What a backward pass starts with: a number for each entry of the output, in its dtype."""
     if np.shape(cotangent) != np.shape(output):
         raise ValueError(
             f"a cotangent of shape {np.shape(cotangent)} for an output of shape "
             f"{np.shape(output)}; it needs one number for each entry of the output"
         )
+    is_node = hasattr(cotangent, "source")
+    return cotangent if is_node else np.array(cotangent, np.asarray(output).dtype)[()]  # a copy
 
 
 def function_value(value):
