@@ -1,0 +1,60 @@
+"""The whole book as one PDF."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT, find_chromium, give_up
+
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
+SITE = Path(os.environ.get("BOOK_HTML", ROOT / "_build" / "html"))
+PRINT = [sys.executable, ROOT / "tools" / "print_book.py"]
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory):
+    if not find_chromium() or not (SITE / "index.html").exists():
+        give_up("printing needs Chromium and a built book")
+    file = tmp_path_factory.mktemp("print") / "book.pdf"
+    subprocess.run([*PRINT, SITE, file], check=True, capture_output=True)
+    return pytest.importorskip("pypdf").PdfReader(file)
+
+
+@pytest.mark.slow
+def test_every_page_is_in_the_outline(book):
+    parts = [entry.title for entry in book.outline if not isinstance(entry, list)]
+    assert parts[1:] == [part["caption"] for part in TOC["parts"]]
+    inside = [entry for entry in book.outline if isinstance(entry, list)]
+    assert [len(e) for e in inside] == [len(part["chapters"]) for part in TOC["parts"]]
+
+
+@pytest.mark.slow
+def test_a_still_shows_the_numbers_of_its_widget(book):
+    """The first widget: f(2, 5) and the change along its arrow."""
+    start = book.get_destination_page_number(book.outline[2][0])
+    text = "".join(page.extract_text() for page in book.pages[start : start + 3])
+    assert "11.652071" in text and "+2.723144" in text
+
+
+@pytest.mark.slow
+def test_links_between_chapters_stay_within_the_file(book):
+    inside = 0
+    for page in book.pages:
+        for annotation in page.get("/Annots", ()):
+            action = annotation.get_object().get("/A", {})
+            address = action.get("/URI", "")
+            assert "127.0.0.1" not in address or "." in address.rsplit("/", 1)[-1]
+            inside += action.get("/S") == "/GoTo"
+    assert inside > 20
+
+
+def test_what_is_missing_is_told(tmp_path):
+    run = subprocess.run([*PRINT, tmp_path], capture_output=True, text=True)
+    assert run.returncode != 0 and "make book" in run.stderr
+    (tmp_path / "index.html").touch()
+    environment = {**os.environ, "CHROMIUM": "no-such-browser"}
+    run = subprocess.run([*PRINT, tmp_path], capture_output=True, text=True, env=environment)
+    assert run.returncode != 0 and "apt install chromium" in run.stderr
