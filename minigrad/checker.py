@@ -8,22 +8,21 @@ and (Jᵀ w)ₖ is what `backward` claims to return when the incoming gradient i
 gradient of ones hides much (the rows of a softmax sum to one, so for w = 1 its gradient is zero,
 and so is that of a backward that forgot everything).
 
-Where they differ, `mistakes` looks for the reason.
+Where they differ, `mistakes` looks for the reason, and `display` says what was found.
 
     >>> print(gradcheck(ReLU, np.random.randn(3, 4)))
     ReLU: the gradient of its input agrees with finite differences (12 entries) ...
 """
 
-import html
-import inspect
 import traceback
+from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from minigrad import promises
+from minigrad import display, promises
 from minigrad.core import Op, TensorNode, pull_back, strict, undo_broadcasting
-from minigrad.mistakes import diagnose
+from minigrad.mistakes import Mistake, as_tuple, diagnose
 
 STEP = 1e-6  # of an entry near 1: small enough for the slope, large enough for rounding
 ROUNDING = 20 * np.finfo(float).eps  # of a few operations, relative to the output
@@ -31,43 +30,28 @@ MOST_ENTRIES = 5_000
 
 
 @dataclass(eq=False, repr=False)
-class Report:
+class Report(display.Verdict):
     """What `gradcheck` found: true when every gradient is right; its text says what is not.
 
+    `name`               of what was checked
     `mistake`            a short name for the diagnosis, None if there is none
     `input`, `entry`     where the gradient is furthest from the slope: which input, which index
     `analytic, numeric`  one array for each input: what backward returned, and the slopes
     `second_order`       True if second derivatives agree too, None if they could not be had
+    `facts`              what else there is to say, for the sentences in `display`
     """
 
     right: bool
-    message: str
+    name: str
     mistake: str | None = None
     input: int | None = None
     entry: tuple | None = None
     analytic: list = field(default_factory=list)
     numeric: list = field(default_factory=list)
     second_order: bool | None = None
+    facts: dict = field(default_factory=dict)
 
-    def __bool__(self):
-        return self.right
-
-    def __repr__(self):
-        return self.message
-
-    def _repr_html_(self):
-        colour, verdict = ("#009E73", "Right") if self.right else ("#D55E00", "Wrong")
-        text = html.escape(self.message).replace("\n", "<br>")
-        style = f"border-left: 0.3em solid {colour}; padding: 0.3em 0.8em"
-        return f'<div class="gradcheck" style="{style}"><strong>{verdict}.</strong> {text}</div>'
-
-
-class Mistake(Exception):
-    """Raised within the checker where something is wrong; `gradcheck` makes it the report."""
-
-    def __init__(self, name, message, **where):
-        super().__init__(message)
-        self.name, self.where = name, where
+    __bool__ = lambda self: self.right
 
 
 def gradcheck(function, *inputs, **constants):
@@ -90,127 +74,95 @@ def gradcheck(function, *inputs, **constants):
             f"gradcheck: {entries} entries, and the function runs twice for each. A small example "
             f"shows a mistake too: use shapes like (3, 4), and {MOST_ENTRIES} entries at most."
         )
-    found, rng = {}, np.random.default_rng(0)  # random, but each time the same: reports repeat
+    name = getattr(function, "__name__", "f").replace("<lambda>", "the function")
+    rng = np.random.default_rng(0)  # random, but each time the same: reports repeat
+    found, facts = {}, {"entries": entries, "is_op": _is_op(function)}
     with strict(), np.errstate(all="ignore"):
         try:
             trial = Trial(function, constants, xs, rng)
             found |= dict(analytic=trial.got, numeric=trial.slopes)
-            kinks = {i: _compare(trial, i, rng) for i in trial.floats}
+            facts["kinks"] = sum(_compare(trial, i, rng) for i in trial.floats)
             _call_again(trial, rng)
-            found["second_order"], remark = _second_order(trial, rng)
+            found["second_order"], facts["reason"] = _second_order(trial, rng)
         except Mistake as mistake:
-            return Report(False, str(mistake), mistake.name, **found | mistake.where)
-    at_kinks = sum(int(np.sum(kink)) for kink in kinks.values())
-    if at_kinks:
-        remark += f". At kinks ({at_kinks} here) any slope between those of the two sides is right"
-    n = len(trial.floats)
-    whose = "gradient of its input agrees" if n == 1 else f"gradients of its {n} inputs agree"
-    counted = f"{entries} {'entries' if entries > 1 else 'entry'}"
-    message = f"{trial.name}: the {whose} with finite differences ({counted}){remark}."
-    return Report(True, message, **found)
+            found |= {k: mistake.facts.pop(k, None) for k in ("input", "entry")}
+            return Report(False, name, mistake.name, **found, facts=facts | mistake.facts)
+    return Report(True, name, **found, facts=facts)
 
 
 class Trial:
-    """One point, one cotangent: what backward returned there, `got`, and the true `slopes`."""
+    """One point, one cotangent: what backward returned there, `got`, and the true `slopes`.
 
-    def __init__(self, function, constants, xs, rng, ones=False):
+    The cotangent is random, or, without a random generator, all ones.
+    """
+
+    def __init__(self, function, constants, xs, rng=None):
         self.function, self.constants, self.xs = function, constants, xs
-        self.is_op = inspect.isclass(function) and issubclass(function, Op)
-        self.name = getattr(function, "__name__", "f").replace("<lambda>", "the function")
-        self.where = f"{self.name}{'.backward' * self.is_op}, gradient of input"
+        self.is_op = _is_op(function)
+        self.op = function if self.is_op else _as_op(function)
         self.floats = [i for i, x in enumerate(xs) if _is_float(x)]
         self.ys, _ = self.forward(xs)
         if not all(map(_identical, self.ys, self.forward(xs)[0])):
-            raise Mistake("impure-forward", f"{self.name}: two runs on the same inputs {IMPURE}")
-        draw = np.ones if ones else rng.standard_normal
+            raise Mistake("impure-forward")
+        draw = rng.standard_normal if rng else np.ones
         self.gs = [np.asarray(draw(np.shape(y)))[()] for y in self.ys]
-        self.got = self.gradients(xs, self.gs)
-        found = [_slopes(self.heights, xs, i) if _is_float(x) else None for i, x in enumerate(xs)]
-        self.slopes, self.noise = zip(*[slopes or (None, None) for slopes in found])
+        self.shares = self.forward(xs)[1](self.gs)
+        self.got, self.slopes, self.noise = ([None] * len(xs) for _ in range(3))
+        for i in self.floats:
+            self.got[i] = self.settled(i, self.shares[i])
+            shape = np.shape(xs[i])
+            found = np.array([self.slope(i, k, -1, 1) for k in np.ndindex(shape)])
+            self.slopes[i], self.noise[i] = found.T.reshape(2, *shape)
 
     def forward(self, xs):
         """Run it: the outputs, and a function from cotangents to what backward returns."""
-        xs, given = [_copy(x) for x in xs], xs
-        if self.is_op:
-            context = {}
-            outputs = self.run("forward", self.function.forward, context, *xs, **self.constants)
-            check = lambda y: promises.output_value(self.function, y)
-            if len(self.floats) < len(xs):  # the engine says so too
-                context["wanted"] = tuple(map(_is_float, xs))
-
-            def pull(*gs):
-                shares = self.function.backward(context, *gs)
-                return tuple(shares) if isinstance(shares, list) else shares
-
-        else:
-            nodes = [TensorNode(x) if _is_float(x) else x for x in xs]
-            outputs = self.run("forward", self.function, *nodes, **self.constants)
-            check = lambda y: promises.function_value(getattr(y, "value", y))
-
-            def pull(*gs):
-                shares = _pull(outputs, gs, nodes)
-                return tuple(np.zeros(np.shape(x)) if g is None else g for x, g in zip(xs, shares))
-
+        xs, given, context = [copy(x) for x in xs], xs, {}
+        ys = as_tuple(self.run("forward", self.op.forward, context, *xs, **self.constants))
         try:
-            ys = tuple(map(check, outputs))
+            check = lambda y: promises.output_value(self.op, y)
+            ys = tuple(map(check if self.is_op else promises.function_value, ys))
         except TypeError as error:
-            raise Mistake("no-floats", f"{self.name}: {error}.") from None
-        self.unchanged([f"input {i}" for i in range(len(xs))], given, xs)
+            raise Mistake("no-floats", error=error) from None
+        context["wanted"] = tuple(map(_is_float, xs))  # as the engine says where some are not
+        names = [f"input {i}" for i in range(len(xs))]
 
         def backward(gs):
-            kept = [_copy(g) for g in gs]
-            shares = self.run("backward", pull, *kept)
-            names = [f"input {i}" for i in range(len(xs))] + ["the incoming gradient"] * len(gs)
-            self.unchanged(names, [*given, *gs], [*xs, *kept])
+            kept = [copy(g) for g in gs]
+            shares = as_tuple(self.run("backward", self.op.backward, context, *kept), tuple | list)
+            _unchanged([*names, *["the incoming gradient"] * len(gs)], [*given, *gs], [*xs, *kept])
+            if len(shares) != len(xs):
+                raise Mistake("number-of-gradients", found=len(shares), expected=len(xs))
             return shares
 
         return ys, backward
 
-    def unchanged(self, names, before, after):
-        """Raises where an array is not what it was."""
-        for name, old, new in zip(names, before, after, strict=True):
-            if not _identical(old, new):
-                raise Mistake("in-place", f"{self.name} changed {name} in place, {IN_PLACE}")
-
     def run(self, what, function, *args, **kwargs):
         """Call a function of the reader's. What it raises becomes the report."""
         try:
-            return _tuple(function(*args, **kwargs))
+            return function(*args, **kwargs)
         except NotImplementedError:
-            raise Mistake("not-written", f"{self.name}: {what} is not written yet.") from None
+            raise Mistake("not-written", what=what) from None
         except Exception as error:
             line = traceback.extract_tb(error.__traceback__)[-1].line
-            message = f"{self.name}: {what} raised {type(error).__name__}: {error}"
-            raise Mistake("raises", message + f"\n  in: {line}" * bool(line)) from None
+            said = f"{type(error).__name__}: {error}"
+            raise Mistake("raises", what=what, error=said, line=line) from None
 
-    def gradients(self, xs, gs):
-        """What backward returns, made to fit as the engine does."""
-        ys, backward = self.forward(xs)
-        shares = backward(gs)
-        if len(shares) != len(xs):
-            what = f"returned {len(shares)} gradients for {len(xs)} inputs: return one for each"
-            raise Mistake("number-of-gradients", f"{self.name}.backward {what}, in the same order.")
-        return [self.settled(i, g, [np.shape(y) for y in ys]) for i, g in enumerate(shares)]
-
-    def settled(self, i, share, output_shapes):
-        """One gradient: floats, summed over the axes along which its input was repeated."""
-        if i not in self.floats:
-            return None
+    def settled(self, i, share):
+        """A share made to fit as the engine does: summed where the input was repeated."""
         if share is None or share is Ellipsis:
-            message = f"{self.where} {i} is {share}. Is a return missing?"
-            raise Mistake("missing-return", message, input=i)
+            raise Mistake("missing-return", input=i, found=share)
         share, shape = promises.as_array(share), np.shape(self.xs[i])
         if share.dtype.kind != "f":
-            raise Mistake("dtype", f"{self.where} {i} is {share.dtype}: return floats.", input=i)
-        if share.shape in output_shapes and promises.broadcasts(shape, share.shape):
+            raise Mistake("dtype", input=i, found=share.dtype)
+        if share.shape in map(np.shape, self.ys) and promises.broadcasts(shape, share.shape):
             return undo_broadcasting(share, shape)
         return share
 
-    def heights(self, xs):
-        """w ∘ f(x): numbers whose sum has that entry's gradient as its slope along an entry."""
-        return [w * y for w, y in zip(self.gs, self.forward(xs)[0])]
+    def at(self, xs, rng=None):
+        """The same function elsewhere, with another incoming gradient."""
+        return Trial(self.function, self.constants, xs, rng)
 
-    def elsewhere(self, rng):
+    def nearby(self, rng):
         """Another point, with the same signs, and most likely in the same domain."""
         return [x * rng.uniform(0.7, 0.95, np.shape(x)) if _is_float(x) else x for x in self.xs]
 
@@ -221,6 +173,42 @@ class Trial:
     def wrong(self, i, gradient):
         """Which entries of this gradient would be wrong for input i."""
         return np.asarray(~close(gradient, self.slopes[i], self.noise[i]))
+
+    def slope(self, i, k, left, right):
+        """One difference quotient of Σ w ∘ f, and how much of it may be rounding.
+
+        From `left` to `right` steps beside entry k of input i. Outputs that the entry does not
+        reach are left out: they add noise, or infinities, and no slope.
+        """
+        (start, a), (end, b) = self.heights(i, k, left), self.heights(i, k, right)
+        h = end - start  # not quite what was asked for: x + h is rounded
+        a, b = a[a != b], b[a != b]
+        return np.sum(b - a) / h, ROUNDING * np.sum(np.maximum(np.abs(a), np.abs(b))) / abs(h)
+
+    def heights(self, i, k, steps):
+        """Entry k of input i, moved by some steps, and what w ∘ f is there."""
+        x = np.array(self.xs[i])
+        # The root: sin oscillates as fast at a million as at 1, but x + h must differ from x.
+        x[k] += steps * STEP * np.sqrt(max(1.0, abs(x[k])))
+        ys, _ = self.forward([*self.xs[:i], x[()], *self.xs[i + 1 :]])
+        return x[k], np.concatenate([[], *(np.ravel(w * y) for w, y in zip(self.gs, ys))])
+
+    def is_rounding(self, i, k):
+        """Whether rounding moved the slope away: then a step 30 times as wide brings it back.
+
+        For ln(eˣ) − x, say: the result is 0, and does not show how large the numbers were before.
+        """
+        got, wide = self.got[i][k], self.slope(i, k, -30, 30)[0]
+        return abs(got - wide) < abs(got - self.slopes[i][k]) / 4
+
+    def is_kink(self, i, k):
+        """Whether the slopes left and right of an entry differ, and the gradient lies between."""
+        got, noise = self.got[i][k], self.noise[i][k]
+        left, right, *closer = [self.slope(i, k, 0, s)[0] for s in (-1, 1, -0.1, 0.1)]
+        smooth = abs(abs(closer[1] - closer[0]) / abs(right - left) - 0.1) < 0.05
+        if smooth or close(left, right, 2 * noise):
+            return False  # where a curve only bends, the two sides approach each other as h does 0
+        return min(closer) <= got <= max(closer) or any(close(got, s, 10 * noise) for s in closer)
 
 
 def close(a, b, noise):
@@ -235,98 +223,78 @@ def close(a, b, noise):
 
 
 def _compare(trial, i, rng):
-    """Check the gradient of input i, entry by entry. Returns which entries lie at a kink."""
+    """Check the gradient of input i, entry by entry. Returns how many entries lie at a kink."""
     got, slopes, x = trial.got[i], trial.slopes[i], np.asarray(trial.xs[i])
-    where = f"{trial.where} {i}"
     if got.shape != x.shape:
-        name, why = diagnose(trial, i, rng)
-        what = f"{where} has shape {got.shape}, but the input has shape {x.shape}."
-        raise Mistake(name or "shape", f"{what}\n{why}", input=i)
-    wrong, kinks = trial.wrong(i, got), np.zeros(x.shape, bool)
+        name, detail = diagnose(trial, i, rng)
+        raise Mistake(name or "shape", input=i, found=got.shape, expected=x.shape, detail=detail)
+    wrong, kinks = trial.wrong(i, got), 0
     for k in map(tuple, np.argwhere(wrong)):
-        wrong[k] = not _is_rounding(trial.heights, trial.xs, i, k, got[k], slopes[k])
-        kinks[k] = wrong[k] and _at_a_kink(trial, i, k)
-    wrong &= ~kinks
-    if not wrong.any():
-        if kinks.size and kinks.all():
-            message = "every entry lies at a kink, where nothing can be compared. Try other inputs."
-            raise Mistake("kink", f"{where}: {message}", input=i)
-        return kinks
-    distance = np.where(wrong, np.nan_to_num(np.abs(got - slopes), nan=np.inf), -1.0)
-    k = tuple(int(n) for n in np.unravel_index(np.argmax(distance), x.shape))
-    what = (
-        f"{where}: {wrong.sum()} of {x.size} entries wrong. Where the input{list(k) or ''} is "
-        f"{x[k]:.6g}, it says {got[k]:.6g}, but finite differences give {slopes[k]:.6g}."
-    )
-    if not np.isfinite(slopes[k]):
-        what += "\nThe function is not defined, or infinite, close to this entry. Try other inputs."
-        raise Mistake("outside-the-domain", what, input=i, entry=k)
-    name, why = diagnose(trial, i, rng)
-    raise Mistake(name, f"{what}\n{why}", input=i, entry=k)
-
-
-def _is_rounding(f, arrays, i, k, gradient, slope):
-    """Whether rounding moved the slope away: then a step 30 times as wide brings it back.
-
-    For ln(eˣ) − x, say: the result is 0, and does not show how large the numbers were on the way.
-    """
-    h = 30 * _step(arrays[i], k)
-    return abs(gradient - _slope(f, arrays, i, k, -h, h)[0]) < abs(gradient - slope) / 4
-
-
-def _at_a_kink(trial, i, k):
-    """Whether the slopes left and right of an entry differ, and the gradient lies between them."""
-    h, noise, got = _step(trial.xs[i], k), trial.noise[i][k], trial.got[i][k]
-    side = lambda step: _slope(trial.heights, trial.xs, i, k, 0.0, step)[0]
-    left, right, closer = side(-h), side(h), (side(-h / 10), side(h / 10))
-    smooth = abs(abs(closer[1] - closer[0]) / abs(right - left) - 0.1) < 0.05
-    if smooth or close(left, right, 2 * noise):
-        return False  # where a curve only bends, the two sides approach each other as h does 0
-    return min(closer) <= got <= max(closer) or any(close(got, s, 10 * noise) for s in closer)
+        wrong[k] = not trial.is_rounding(i, k)
+        if wrong[k] and trial.is_kink(i, k):
+            wrong[k], kinks = False, kinks + 1
+    if kinks and kinks == x.size:
+        raise Mistake("kink", input=i)
+    if wrong.any():
+        distance = np.where(wrong, np.nan_to_num(np.abs(got - slopes), nan=np.inf), -1.0)
+        k = tuple(int(n) for n in np.unravel_index(np.argmax(distance), x.shape))
+        inside = np.isfinite(slopes[k])
+        name, detail = diagnose(trial, i, rng) if inside else ("outside-the-domain", "")
+        raise Mistake(name, input=i, entry=k, at=x[k], wrong=wrong, detail=detail)
+    return kinks
 
 
 def _call_again(trial, rng):
     """The same call gives the same gradients, whatever was computed in between."""
-    call = lambda backward: [np.array(g) for g in backward(trial.gs)]
     (_, backward), (_, other) = trial.forward(trial.xs), trial.forward(trial.xs)
-    first, second = call(backward), call(backward)
-    trial.forward(trial.elsewhere(rng))
-    late = call(other)
-    if not all(map(_identical, first, second)):
-        raise Mistake("second-call-differs", f"{trial.name}.backward {SECOND_CALL}")
-    if not all(map(_identical, first, late)):
-        raise Mistake("stale-context", f"{trial.name}.backward {STALE}")
+    first = [np.array(share) for share in backward(trial.gs)]
+    for name, again in (("second-call-differs", backward), ("stale-context", other)):
+        if not all(map(_identical, first, again(trial.gs))):
+            raise Mistake(name)
+        trial.forward(trial.nearby(rng))
 
 
 def _second_order(trial, rng):
-    """Differentiate backward through nodes, and compare with the differences of backward.
+    """Differentiate backward through nodes, and compare with differences of what it returns.
 
-    For random directions v, the number v · (Jᵀ w) is differentiated over x and over w. Returns True
-    and a remark; None and a remark where the op can't be run on nodes.
+    That is a trial of one more function of nodes: of x and w ↦ Jᵀw. Returns True; None where there
+    is no node to differentiate; None and the reason where the op can't be run on nodes.
     """
-    n, vs = len(trial.xs), [rng.standard_normal(np.shape(x)) for x in trial.xs]
-    arrays = [*trial.xs, *trial.gs]
+    n, call = len(trial.xs), trial.function.do_forward if trial.is_op else trial.function
+
+    def pulled(*nodes):
+        ys = as_tuple(call(*nodes[:n], **trial.constants))
+        shares = _pull(ys, nodes[n:], nodes[:n], differentiable=True)
+        return tuple(share for share in shares if share is not None)
+
     try:
-        nodes = [TensorNode(x) if _is_float(x) else x for x in arrays]
-        call = trial.function.do_forward if trial.is_op else trial.function
-        ys = _tuple(call(*nodes[:n], **trial.constants))
-        if not any(isinstance(y, TensorNode) for y in ys):
-            return None, ", all zero: the result is no node, so it depends on no input"
-        us = _pull(ys, nodes[n:], nodes[:n], differentiable=True)
-        found = _pull(us, vs, nodes)
-    except Exception as error:
-        return None, f"; second derivatives cannot be had ({type(error).__name__}: {error})"
-    gradients = lambda arrays: trial.gradients(arrays[:n], arrays[n:])
-    heights = lambda arrays: [v * g for v, g in zip(vs, gradients(arrays)) if g is not None]
-    for i, gradient in enumerate(found):
-        if _is_float(arrays[i]):
-            slopes, noise = _slopes(heights, arrays, i)
-            gradient = np.zeros(slopes.shape) if gradient is None else gradient
-            for k in map(tuple, np.argwhere(~close(gradient, slopes, noise))):
-                rounding = _is_rounding(heights, arrays, i, k, gradient[k], slopes[k])
-                if not rounding and not (i < n and _at_a_kink(trial, i, k)):
-                    raise Mistake("second-order", f"{trial.name}: {SECOND_ORDER}")
-    return True, ", and so do the second derivatives"
+        second = Trial(pulled, {}, [*trial.xs, *trial.gs], rng)
+    except Mistake as mistake:
+        return None, mistake.facts.get("error", mistake.name)
+    for i in second.floats:
+        try:
+            _compare(second, i, rng)
+        except Mistake as mistake:
+            if mistake.name != "kink":
+                raise Mistake("second-order") from None
+    return (True if second.ys else None), ""
+
+
+def _as_op(function):
+    """A function of nodes as an op: its backward walks the list that its forward recorded."""
+
+    def forward(context, *xs, **constants):
+        context["nodes"] = nodes = [TensorNode(x) if _is_float(x) else x for x in xs]
+        context["ys"] = ys = as_tuple(function(*nodes, **constants))
+        return tuple(getattr(y, "value", y) for y in ys)
+
+    def backward(context, *gs):
+        nodes = context["nodes"]
+        shares = _pull(context["ys"], gs, nodes)
+        return tuple(np.zeros(np.shape(x)) if g is None else g for x, g in zip(nodes, shares))
+
+    methods = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
+    return type("Recorded", (Op,), methods)
 
 
 def _pull(ys, gs, nodes, **options):
@@ -335,36 +303,11 @@ def _pull(ys, gs, nodes, **options):
     return pull_back(*zip(*pairs), wrt=nodes, **options) if pairs else [None] * len(nodes)
 
 
-def _slopes(f, arrays, i):
-    """The central differences of Σ f(arrays) for every entry of array i, and their noise."""
-    slopes, noise = np.zeros(np.shape(arrays[i])), np.zeros(np.shape(arrays[i]))
-    for k in np.ndindex(slopes.shape):
-        h = _step(arrays[i], k)
-        slopes[k], noise[k] = _slope(f, arrays, i, k, -h, h)
-    return slopes, noise
-
-
-def _slope(f, arrays, i, k, left, right):
-    """One difference quotient of Σ f(arrays), and how much of it may be rounding.
-
-    Outputs that the entry does not reach are left out: they add noise, or infinities, and no slope.
-    """
-    start, end = _moved(arrays, i, k, left), _moved(arrays, i, k, right)
-    h = end[i][k] - start[i][k]  # not quite right - left: x + h is rounded
-    a, b = (np.concatenate([np.ravel(y) for y in f(xs)]) for xs in (start, end))
-    a, b = a[a != b], b[a != b]
-    return np.sum(b - a) / h, ROUNDING * np.sum(np.maximum(np.abs(a), np.abs(b))) / abs(h)
-
-
-def _moved(arrays, i, k, step):
-    moved = np.array(arrays[i])
-    moved[k] += step
-    return [*arrays[:i], moved[()], *arrays[i + 1 :]]
-
-
-def _step(x, k):
-    # The root: sin oscillates as fast at a million as at 1, but x + h must differ from x.
-    return STEP * np.sqrt(max(1.0, abs(np.asarray(x)[k])))
+def _unchanged(names, before, after):
+    """Raises where an array is not what it was."""
+    for name, old, new in zip(names, before, after, strict=True):
+        if not _identical(old, new):
+            raise Mistake("in-place", what=name)
 
 
 def _float64(x):
@@ -373,33 +316,13 @@ def _float64(x):
     return np.array(x, float)[()] if number or _is_float(x) else x
 
 
-def _copy(x):
-    return np.array(x)[()] if isinstance(x, np.ndarray) else x
-
-
 def _is_float(x):
     return isinstance(x, np.ndarray | np.floating) and x.dtype.kind == "f"
 
 
+def _is_op(function):
+    return isinstance(function, type) and issubclass(function, Op)
+
+
 def _identical(a, b):
     return np.array_equal(a, b, equal_nan=_is_float(a))
-
-
-def _tuple(x):
-    return x if isinstance(x, tuple) else (x,)
-
-
-IMPURE = "gave different values. Hand random draws and running state in as inputs or constants."
-IN_PLACE = "but others still need it. Make a new array, with np.where(mask, x, 0) say, or copy it."
-SECOND_CALL = (
-    "gives something else when it is called a second time. It must not change what forward kept, "
-    "nor add to an old result."
-)
-STALE = (
-    "answers for the latest run of forward, not for its own. Keep what it needs in the context, "
-    "not in the class or in a variable outside."
-)
-SECOND_ORDER = (
-    "the gradients are right, but their own derivatives are not. What forward keeps for backward "
-    "must be computed by NumPy functions of its inputs."
-)

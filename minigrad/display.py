@@ -151,6 +151,291 @@ def _constant(value):
     return value.item() if isinstance(value, np.number) else value
 
 
+# Gradient checks ----------------------------------------------------------------------------------
+
+# What stops a check before any number can be compared, or once all of them agree.
+REFUSALS = {
+    "impure-forward": "{name}: two runs on the same inputs gave different values. Hand random "
+    "draws and running state in as inputs or constants.",
+    "no-floats": "{name}: {error}.",
+    "in-place": "{name} changed {what} in place, but others still need it. Make a new array, with "
+    "np.where(mask, x, 0) say, or copy it.",
+    "not-written": "{name}: {what} is not written yet.",
+    "raises": "{name}: {what} raised {error}{line}",
+    "number-of-gradients": "{name}.backward returned {found} gradients for {expected} inputs: "
+    "return one for each, in the same order.",
+    "missing-return": "{where} is {found}. Is a return missing?",
+    "dtype": "{where} is {found}: return floats.",
+    "kink": "{where}: every entry lies at a kink, where nothing can be compared. Try other inputs.",
+    "second-call-differs": "{name}.backward gives something else when it is called a second time. "
+    "It must not change what forward kept, nor add to an old result.",
+    "stale-context": "{name}.backward answers for the latest run of forward, not for its own. Keep "
+    "what it needs in the context, not in the class or in a variable outside.",
+    "second-order": "{name}: the gradients are right, but their own derivatives are not. What "
+    "forward keeps for backward must be computed by NumPy functions of its inputs.",
+}
+
+# What is wrong with a gradient: (the kind of mistake, the mistake itself and its repair).
+_FACTOR = "A factor: one is missing, or there is one too many."
+_SHAPE = "The shape: compare it with that of the input, axis by axis."
+_SEED = "The incoming gradient: what does each term do with it?"
+_TERM = "The terms: compare them, and their signs, with your derivation."
+_VALUE = "A value: one stands where another belongs."
+_SUM = "A sum: which axes does it run over, and what stands inside it?"
+_PLACE = "The places: which entry of the output does an entry of the input reach?"
+_MASK = "Some entries only: what sets them apart from the others?"
+DIAGNOSES = {
+    "nan": (
+        "Numbers that are none: some are NaN or infinite.",
+        "there is a NaN or an infinity. Look for a division by zero, 0/0, log 0",
+    ),
+    "zero-everywhere": (
+        "A gradient that never arrives.",
+        "it is zero everywhere: this input is forgotten",
+    ),
+    "ignores-the-incoming-gradient": (
+        _SEED,
+        "it stays the same when the incoming gradient is doubled. The chain rule: incoming "
+        "gradient times local derivative",
+    ),
+    "wrong-order": (
+        "The order: which of the returned gradients belongs to which input?",
+        "wrong order: what is returned for input {detail} is the gradient of input {input}",
+    ),
+    "sign": ("The sign.", "the sign is wrong: times -1 it is right"),
+    "transposed": (_SHAPE, "it is the transpose of the right one"),
+    "constant-factor": (_FACTOR, "a constant factor: it is {detail} times the right one"),
+    "misplaced": (_PLACE, "the numbers are right, but they stand in other entries"),
+    "reshape": (_SHAPE, "the numbers are right. Reshape them to {detail}"),
+    "not-linear": (
+        _SEED,
+        "a gradient doubles with the incoming gradient: each term holds it once",
+    ),
+    "wrong-where-negative": (_MASK, "it is wrong only where the input is negative"),
+    "wrong-where-positive": (_MASK, "it is wrong only where the input is positive"),
+    "forgotten-entries": (_MASK, "the wrong entries are all zero: they are forgotten"),
+    "only-right-for-ones": (
+        _PLACE,
+        "it is right only where the incoming gradient is all ones. Ask of one entry of the "
+        "incoming gradient at a time: which entries of the input does it reach",
+    ),
+    # Found by changing one op, or one value, in the list of the backward:
+    "sign-of-a-term": (_TERM, "{detail}"),
+    "extra-term": (_TERM, "{detail}"),
+    "wrong-function": ("A function: another one belongs there.", "{detail}"),
+    "wrong-side": (_MASK, "{detail}"),
+    "transposed-operand": (
+        "A product of matrices: write the shapes under it.",
+        "{detail}",
+    ),
+    "wrong-axis": (_SUM, "{detail}"),
+    "missing-sum": (_SUM, "{detail}"),
+    "extra-sum": (_SUM, "{detail}"),
+    "index-swap": (_SUM, "{detail}"),
+    "extra-factor": (_FACTOR, "{detail}"),
+    "missing-factor": (_FACTOR, "{detail}"),
+    "output-for-input": (_VALUE, "{detail}"),
+    "input-for-output": (_VALUE, "{detail}"),
+    "wrong-operand": (_VALUE, "{detail}"),
+}
+NO_INPUT = ", all zero: it depends on no input"
+UNKNOWN = "No usual mistake fits. Work out this one entry by hand, and compare."
+UNDEFINED = "The function is not defined, or infinite, close to this entry. Try other inputs."
+
+
+class Verdict:
+    """How the report of a gradient check reads: in a terminal, and as HTML."""
+
+    @property
+    def message(self):
+        """What was found, and the likely cause, without the numbers of other entries."""
+        return "\n".join(filter(None, [self._found(), self._cause()]))
+
+    def __repr__(self):
+        table = text_table(self._worst(5)) if np.sum(self.facts.get("wrong", 0)) > 1 else ""
+        return "\n".join(filter(None, [self._found(), table, self._cause()]))
+
+    def _repr_html_(self):
+        # The word carries the verdict; the colour of the edge (Okabe-Ito) only repeats it.
+        colour, verdict = ("#009E73", "Right") if self.right else ("#D55E00", "Wrong")
+        found = html.escape(self._found()).replace("\n", "<br>")
+        parts = [CHECK_STYLE, f"<p><strong>{verdict}.</strong> {found}</p>", _ladder(self._hints())]
+        if self.mistake == "outside-the-domain":
+            parts[-1] = f"<p>{UNDEFINED}</p>"
+        if self._several():
+            parts += [_html_worst(self._worst(8)), self._heat_map()]
+        style = f"border-left: 0.3em solid {colour}; padding: 0.3em 0.8em"
+        return f'<div class="gradcheck" style="{style}">{"".join(parts)}</div>'
+
+    def _said(self, template):
+        """A sentence with the facts of this check put in."""
+        line = self.facts.get("line")
+        where = f"{self.name}{'.backward' * self.facts['is_op']}, gradient of input {self.input}"
+        facts = self.facts | {"line": f"\n  in: {line}" * bool(line)}
+        return template.format(name=self.name, where=where, input=self.input, **facts)
+
+    def _several(self):
+        """Whether there is more to show than one wrong number."""
+        return self.entry is not None and self.facts["wrong"].size > 1
+
+    def _found(self):
+        """The verdict in one sentence, and the worst entry in another."""
+        if self.right:
+            return self._agreement()
+        if self.mistake in REFUSALS:
+            return self._said(REFUSALS[self.mistake])
+        if self.entry is None:
+            return self._said("{where} has shape {found}, but the input has shape {expected}.")
+        k, place, wrong = self.entry, list(self.entry) or "", self.facts["wrong"]
+        return self._said("{where}: ") + (
+            f"{wrong.sum()} of {wrong.size} entries wrong. Where the input{place} is "
+            f"{self.facts['at']:.6g}, it says {self.analytic[self.input][k]:.6g}, but finite "
+            f"differences give {self.numeric[self.input][k]:.6g}."
+        )
+
+    def _agreement(self):
+        entries, kinks, reason = (self.facts[key] for key in ("entries", "kinks", "reason"))
+        n = sum(slopes is not None for slopes in self.numeric)
+        whose = "gradient of its input agrees" if n == 1 else f"gradients of its {n} inputs agree"
+        counted = f"{entries} {'entries' if entries > 1 else 'entry'}"
+        remark = ", and so do the second derivatives"
+        if not self.second_order:
+            remark = f"; second derivatives cannot be had ({reason})" if reason else NO_INPUT
+        if kinks:
+            remark += f". At kinks ({kinks} here) any slope between those of the two sides is right"
+        return f"{self.name}: the {whose} with finite differences ({counted}){remark}."
+
+    def _cause(self):
+        """The diagnosis: the last of the hints."""
+        if self.right or self.mistake in REFUSALS:
+            return ""
+        if self.mistake == "outside-the-domain":
+            return UNDEFINED
+        if self.mistake not in DIAGNOSES:
+            return UNKNOWN
+        return f"Likely cause: {self._said(DIAGNOSES[self.mistake][1])}."
+
+    def _hints(self):
+        """From a nudge to the answer: [(what the hint is about, what it says), ...]."""
+        if self.right or self.mistake in REFUSALS or self.mistake == "outside-the-domain":
+            return []
+        hints = [("where to look", self._where())]
+        if self.mistake not in DIAGNOSES:
+            return [*hints, ("what to do", UNKNOWN)]
+        kind = DIAGNOSES[self.mistake][0]
+        return [*hints, ("what kind of mistake", kind), ("the likely cause", self._cause())]
+
+    def _where(self):
+        """The first hint: which entries are wrong, and nothing about why."""
+        if self.entry is None:
+            return self._said("At the shapes of the numbers on the way to {where}.")
+        wrong = self.facts["wrong"]
+        if wrong.all():
+            return self._said("{where}: no entry is right, so it is the formula itself.")
+        for axis, line in enumerate(("row", "column") if wrong.ndim == 2 else ()):
+            hit = np.flatnonzero(wrong.any(axis=1 - axis))
+            if len(hit) == 1:
+                return self._said("{where}: ") + f"only {line} {hit[0]} holds wrong entries."
+        right = [int(n) for n in np.argwhere(~wrong)[0]]
+        return self._said("{where}: ") + (
+            f"some entries are right. What is different between {list(self.entry)}, which is "
+            f"wrong, and {right}, which is not?"
+        )
+
+    def _error(self):
+        """How far each entry is off, in the input that was reported."""
+        return np.abs(self.analytic[self.input] - self.numeric[self.input])
+
+    def _worst(self, most):
+        """The wrong entries that are furthest off, the worst first: {heading: cells}."""
+        error, wrong = self._error(), self.facts["wrong"]
+        places = [tuple(int(n) for n in k) for k in np.argwhere(wrong)]
+        places.sort(key=lambda k: -np.nan_to_num(error[k], nan=np.inf))
+        got, slopes = self.analytic[self.input], self.numeric[self.input]
+        return {
+            "entry": [str(list(k)) for k in places[:most]],
+            "analytic": [f"{got[k]:.6g}" for k in places[:most]],
+            "numeric": [f"{slopes[k]:.6g}" for k in places[:most]],
+            "error": [f"{error[k]:.2g}" for k in places[:most]],
+        }
+
+    def _heat_map(self):
+        """The error of every entry as a table, of the entries near the worst if there are many."""
+        error, wrong, worst = self._error(), self.facts["wrong"], self.entry
+        shape = error.shape
+        ranges = [
+            range(max(0, min(k - SIDE // 2, n - SIDE)), n)[:SIDE]
+            for k, n in zip(worst[-2:], shape[-2:])
+        ]
+        rows, columns = ranges if len(ranges) == 2 else ([None], *ranges)
+        head = "".join(f'<th scope="col">{column}</th>' for column in columns)
+        body = ""
+        for row in rows:
+            places = [(*worst[:-2], *([row] if row is not None else []), c) for c in columns]
+            cells = "".join(_heat(error[k], wrong[k], error[worst], k == worst) for k in places)
+            name = "error" if row is None else row
+            body += f'<tr><th scope="row">{name}</th>{cells}</tr>'
+        about = (
+            "Error of each entry, |analytic − numeric|. Wrong entries are bold, the worst is framed"
+        )
+        if error.size > len(rows) * len(columns):
+            part = [*map(str, worst[:-2]), *(f"{r[0]} to {r[-1]}" for r in ranges)]
+            about += f"; shown are those near it, [{', '.join(part)}] of shape {shape}"
+        return _html_table(f"{about}.", f"<td></td>{head}", body)
+
+
+# Tables keep to the page's own colours, light or dark; long ones scroll in a box of their own.
+CHECK_STYLE = """<style>
+.gradcheck p { margin: 0.3em 0; }
+.gradcheck summary { cursor: pointer; }
+.gradcheck details details { margin-left: 1.2em; }
+.gradcheck .mg-scroll { overflow-x: auto; }
+.gradcheck table { border-collapse: collapse; margin: 0.8em 0 0.3em; width: auto; }
+.gradcheck caption { caption-side: top; text-align: left; padding: 0 0 0.3em; }
+.gradcheck table :is(th, td) { padding: 0.15em 0.5em; text-align: right; white-space: nowrap; }
+.gradcheck table :is(th, td) { font-variant-numeric: tabular-nums; }
+.gradcheck td.mg-worst { outline: 2px solid; outline-offset: -2px; }
+</style>"""
+SIDE = 12  # of the largest heat-map
+DECADES = 8  # from no colour to full colour
+
+
+def _heat(error, wrong, largest, worst):
+    """One cell: its number, and behind it a colour that goes with the logarithm of the number."""
+    near = 1.0 + np.log10(error / largest) / DECADES if 0 < error < largest else float(error > 0)
+    near = near if np.isfinite(error) else 1.0
+    style = f' style="background: rgba(213, 94, 0, {0.5 * max(0.0, near):.2f})"'
+    text = html.escape(f"{error:.2g}".replace("-", "−"))
+    text = f"<strong>{text}</strong>" if wrong else text
+    return f"<td{' class=mg-worst' * worst}{style}>{text}</td>"
+
+
+def _ladder(hints):
+    """Hints folded one inside the other, the first one open: readers stop where they like."""
+    folded = ""
+    for i, (about, text) in reversed(list(enumerate(hints, 1))):
+        summary = f"<summary>Hint {i} of {len(hints)}: {about}</summary>"
+        opened = " open" if i == 1 else ""
+        folded = f"<details{opened}>{summary}<p>{html.escape(text)}</p>{folded}</details>"
+    return folded
+
+
+def _html_worst(columns):
+    head = "".join(f'<th scope="col">{name}</th>' for name in columns)
+    body = ""
+    for entry, *numbers in zip(*columns.values()):
+        cells = "".join(f"<td>{text.replace('-', '−')}</td>" for text in numbers)
+        body += f'<tr><th scope="row">{entry}</th>{cells}</tr>'
+    return _html_table("What backward says beside what the slopes are.", head, body)
+
+
+def _html_table(caption, head, body):
+    return (
+        f'<div class="mg-scroll"><table><caption>{caption}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
 # Numbers and names --------------------------------------------------------------------------------
 
 

@@ -335,7 +335,7 @@ def _arrays(steps, probe):
 
 def _problem(got, expected=None, *tolerances):
     if hasattr(got, "mistake"):
-        return None if got else str(got)
+        return None if got else getattr(got, "message", str(got))  # without the table of entries
     if _unwritten(got):
         return "nothing is written here yet"
     if got is None and expected is not None:
@@ -484,7 +484,7 @@ def _judge(seen):
         so_far = f" What comes before it is right ({bad} of {bad} agree)." if bad else ""
         return Report("not attempted", [f"{seen[bad].what}: nothing is written here yet.{so_far}"])
     reports = [
-        str(one.got) for one in seen[bad + 1 :] if hasattr(one.got, "mistake") and not one.got
+        _problem(one.got) for one in seen[bad + 1 :] if hasattr(one.got, "mistake") and not one.got
     ]
     diagnoses = [f"The gradient check says: {report}" for report in reports]
     return Report("wrong", [f"{seen[bad].what}: {seen[bad].problem}", *diagnoses])

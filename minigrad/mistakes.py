@@ -5,245 +5,246 @@ backward is repaired. Run on nodes, a backward is a Wengert list like any other 
 change one op of that list (another axis, a transposed operand, y in the place of x, one factor
 more) and run the list again. A repair that makes the gradient right, at two points and for two
 cotangents, *is* the explanation. `explanations` tries them in order, specific ones first.
+
+A mistake has a name and, where the name does not say it all, a detail; `display` has the sentences.
 """
 
 import itertools
+from functools import partial
 
 import numpy as np
 
+from minigrad import ops
 from minigrad.core import TensorNode, undo_broadcasting, wengert_list
-from minigrad.ops import Add, Cos, Divide, MatMul, Max, Mean, Multiply, Negate, Sin, Subtract, Sum
 from minigrad.promises import broadcasts
 
-UNKNOWN = "No usual mistake fits. Work out this one entry by hand, and compare."
+REPEATED = "the input was repeated along an axis, so its gradient is the sum over that axis"
+
+
+_raw = lambda value: getattr(value, "value", value)
+_again = lambda record, inputs: record.op.forward({}, *inputs, **record.constants)
+
+
+def as_tuple(x, kinds=tuple):
+    """One result as several: (x,) where x is not yet a tuple."""
+    return tuple(x) if isinstance(x, kinds) else (x,)
+
+
+class Mistake(Exception):
+    """Something is wrong: the name of the mistake, and the facts that its sentence needs."""
+
+    def __init__(self, name, **facts):
+        self.name, self.facts = name, facts
 
 
 def diagnose(trial, i, rng):
-    """The name of the mistake in the gradient of input i, or None, and a sentence about it."""
+    """The name of the mistake in the gradient of input i, and a detail; None where nothing fits."""
     trials = [trial]
     try:
-        other = type(trial)(trial.function, trial.constants, trial.elsewhere(rng), rng)
+        other = trial.at(trial.nearby(rng), rng)
         trials += [other] * bool(np.all(np.isfinite(other.slopes[i])))
-    except Exception:  # that point was outside the domain
+    except Mistake:  # that point was outside the domain
         pass
     for tries in zip(*(explanations(t, i) for t in trials), strict=False):
-        name, sentence, _ = tries[0]
-        same = all(other[:2] == (name, sentence) for other in tries)
+        same = len({(name, detail) for name, detail, _ in tries}) == 1
         if same and all(_holds(t, i, test) for t, (_, _, test) in zip(trials, tries, strict=True)):
-            return name, f"Likely cause: {sentence}."
-    return None, UNKNOWN
+            return tries[0][:2]
+    return None, ""
 
 
 def _holds(trial, i, test):
     try:
         found = test()
-    except (ValueError, IndexError, TypeError, AttributeError):  # a repair that shapes forbid
+    except Exception:  # a repair that shapes forbid
         return False
     return found if isinstance(found, bool) else trial.agrees(i, found)
 
 
 def explanations(t, i):
-    """Yields (name, sentence, test). A test returns a repaired gradient, or True or False."""
-    g, x, slopes = t.got[i], np.asarray(t.xs[i]), t.slopes[i]
-    twice = lambda: t.gradients(t.xs, [2.0 * w for w in t.gs])[i]
-    yield (
-        "nan",
-        "there is a NaN or an infinity. Look for a division by zero, 0/0, log 0",
-        lambda: not np.all(np.isfinite(g)),
-    )
-    yield "zero-everywhere", "it is zero everywhere: this input is forgotten", lambda: not np.any(g)
-    yield (
-        "ignores-the-incoming-gradient",
-        "it stays the same when the incoming gradient is doubled. The chain rule: incoming "
-        "gradient times local derivative",
-        lambda: np.array_equal(twice(), g),
-    )
+    """Yields (name, detail, test). A test returns a repaired gradient, or True or False."""
+    g, share, x, slopes = t.got[i], np.asarray(t.shares[i]), np.asarray(t.xs[i]), t.slopes[i]
+    times = lambda factor: t.settled(i, t.forward(t.xs)[1]([factor * w for w in t.gs])[i])
+    yield "nan", "", lambda: not np.all(np.isfinite(g))
+    yield "zero-everywhere", "", lambda: not np.any(g)
+    yield "ignores-the-incoming-gradient", "", lambda: np.array_equal(times(-2.0), g)
     for j in t.floats:
         if j != i and not t.agrees(j, t.got[j]):
-            sentence = f"wrong order: what is returned for input {j} is the gradient of input {i}"
-            yield "wrong-order", sentence, lambda j=j: t.got[j]
-    yield "sign", "the sign is wrong: times -1 it is right", lambda: -g
-    if x.shape != g.shape and broadcasts(x.shape, g.shape):
-        yield (
-            "missing-sum",
-            "the input was repeated along an axis, so its gradient is the sum over that axis",
-            lambda: undo_broadcasting(g, x.shape),
-        )
-    yield "transposed", "it is the transpose of the right one", lambda: np.swapaxes(g, -1, -2)
-    if g.shape != x.shape:
-        sentence = f"the numbers are right. Reshape them to {x.shape}"
-        yield "reshape", sentence, lambda: np.reshape(g, x.shape)
-    else:
-        factor = np.sum(g * slopes) / np.sum(slopes * slopes)
-        sentence = f"a constant factor: it is {factor:.4g} times the right one"
-        yield "constant-factor", sentence, lambda: g / factor
-    yield (
-        "not-linear",
-        "a gradient doubles with the incoming gradient: each term holds it once",
-        lambda: not np.allclose(2.0 * g, twice()),
-    )
-    if t.is_op:
-        yield from _changed_lists(t, i)
-    ones = type(t)(t.function, t.constants, t.xs, None, ones=True)
-    yield (
-        "only-right-for-ones",
-        "it is right only where the incoming gradient is all ones. Ask of one entry of the "
-        "incoming gradient at a time: which entries of the input does it reach",
-        lambda: ones.agrees(i, ones.got[i]),
-    )
-    wrong = t.wrong(i, g) if g.shape == x.shape else np.ones(x.shape, bool)
-    for name, where in (("negative", x < 0), ("positive", x > 0)):
-        sentence = f"it is wrong only where the input is {name}"
-        all_there = np.all(where[wrong]) and not np.all(where) and 2 * wrong.sum() > where.sum()
-        yield f"wrong-where-{name}", sentence, lambda all_there=bool(all_there): all_there
+            yield "wrong-order", f"{j}", lambda j=j: t.settled(i, t.shares[j])
+    yield "sign", "", lambda: -g
+    yield "transposed", "", lambda: t.settled(i, np.swapaxes(share, -1, -2))
+    if broadcasts(x.shape, g.shape):
+        yield "missing-sum", REPEATED, lambda: undo_broadcasting(g, x.shape)
+    yield "reshape", f"{x.shape}", lambda: np.reshape(g, x.shape)
+    yield "not-linear", "", lambda: not np.allclose(2.0 * g, times(2.0))
+    if g.shape == x.shape:
+        factor, wrong = np.sum(g * slopes) / np.sum(slopes * slopes), t.wrong(i, g)
+        yield "constant-factor", f"{factor:.4g}", lambda: g / factor
+        ranked = (np.sort(g, axis=None), np.sort(slopes, axis=None))
+        yield "misplaced", "", lambda: np.allclose(*ranked, 1e-5, 1e-8)
+        one_side = wrong.sum() > 1 and any(np.all(wrong == side) for side in (x < 0, x > 0))
+        yield "forgotten-entries", "", lambda: not (g[wrong].any() or one_side)
+    nodes = [TensorNode(x) if k in t.floats else x for k, x in enumerate(t.xs)]
+    for xs in (nodes, t.xs) if t.is_op else ():
+        yield from changed_lists(t, i, xs)
+    yield "not-linear", "", lambda: not np.allclose(-g, times(-1.0))
+    ones = t.at(t.xs)
+    yield "only-right-for-ones", "", lambda: ones.agrees(i, ones.got[i])
+    for sign, where in (("negative", x < 0), ("positive", x > 0)):
+        if g.shape == x.shape and np.all(where[wrong]) and 2 * wrong.sum() > where.sum():
+            yield f"wrong-where-{sign}", "", lambda where=where: not np.all(where)
 
 
-def _changed_lists(t, i):
-    """Explanations that change one op, or one value, in the Wengert list of the backward."""
-    recording = _record(t, i)
-    if recording is None:
+def changed_lists(t, i, xs):
+    """Explanations that change one op, or one value, in the Wengert list of the backward.
+
+    `xs` are nodes, so that all steps are recorded, or arrays, for a forward that can't take nodes:
+    then the list holds the steps that the incoming gradient goes through.
+    """
+    try:
+        recording = Recording(t, i, xs)
+    except Exception:  # not written with functions that nodes know
         return
-    result, named, steps, describe = recording
-    values = {name: np.asarray(getattr(value, "value", value)) for name, value in named}
+    replay, values = recording.replay, recording.values
+    for change in (_rewritten, _axis, _index, _factor):
+        for record in reversed(recording.steps):
+            for name, what, make in change(record, recording):
+                where = recording.name(record.outputs[0])
+                yield name, f"in {where}, {what}, and it is right", partial(replay, record, make)
+    is_output = {n: np.array_equal(value, values["the output"]) for n, value in values.items()}
+    for (old, node), (new, value) in itertools.product(recording.nodes.items(), values.items()):
+        name = "input-for-output" if is_output[new] else "wrong-operand"
+        name = "output-for-input" if is_output[old] else name
+        put = partial(replay, known={id(node): value})
+        yield name, f"put {new} in the place of {old}, and it is right", put
 
-    def replay(changed=None, make=None, known=()):
+
+class Recording:
+    """The backward of an op, run on nodes: the `steps` that lead to the gradient of input i.
+
+    `nodes`, `values`   {name: the node, or its value} of all that the backward had to work with
+    """
+
+    def __init__(self, t, i, xs):
+        gs, context = [TensorNode(g) for g in t.gs], {}
+        ys = t.op.forward(context, *xs, **t.constants)
+        before = wengert_list(*[n for n in (ys, *context.values()) if isinstance(n, TensorNode)])
+        # 1 * gradient: an op to change, even where the backward has none of its own
+        self.result = 1.0 * as_tuple(t.op.backward(context, *gs), tuple | list)[i]
+        self.steps = [record for record in wengert_list(self.result) if record not in before]
+        self.settled = lambda share: t.settled(i, share)
+        named = {f"context[{key!r}]": value for key, value in context.items()}
+        named |= {f"the output{k or ''}": y for k, y in enumerate(as_tuple(ys))}
+        named |= {f"input {k}": xs[k] for k in t.floats}
+        named["the incoming gradient"] = gs[0]
+        self.nodes = {n: v for n, v in named.items() if hasattr(v, "ndim")}
+        self.values = {name: np.asarray(_raw(node)) for name, node in self.nodes.items()}
+        self.names = {id(value): name for name, value in reversed(self.nodes.items())}
+        self.names[id(self.result)] = self.name(self.result.source.inputs[1])
+
+    def replay(self, changed=None, make=None, known=()):
         """The gradient, if record `changed` gave make(*its inputs), or if values were others."""
         made = dict(known)
-        for record in steps:
-            inputs = [made.get(id(a), getattr(a, "value", a)) for a in record.inputs]
-            if record is changed:
-                outputs = make(*inputs)
-            else:
-                outputs = _again(record, inputs)
-            outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-            made |= {id(node): y for node, y in zip(record.outputs, outputs, strict=True)}
-        return t.settled(i, made[id(result)], [np.shape(y) for y in t.ys])
+        for record in self.steps:
+            inputs = [made.get(id(a), _raw(a)) for a in record.inputs]
+            outputs = make(*inputs) if record is changed else _again(record, inputs)
+            made |= {id(node): y for node, y in zip(record.outputs, as_tuple(outputs), strict=True)}
+        return self.settled(made[id(self.result)])
 
-    for change in CHANGES:
-        for record in reversed(steps):
-            operands = [(describe(a), np.asarray(getattr(a, "value", a))) for a in record.inputs]
-            here = describe(record.outputs[0])
-            for name, sentence, make in change(record, operands, values, describe):
-                make_it = lambda record=record, make=make: replay(record, make)
-                yield name, f"in {here}, {sentence}, and it is right", make_it
-    for (old, node), (new, value) in itertools.product(named, values.items()):
-        if value.shape == values[old].shape and not np.array_equal(value, values[old]):
-            name = "wrong-operand"
-            if np.array_equal(values[old], values["the output"]):
-                name = "output-for-input"
-            elif np.array_equal(value, values["the output"]):
-                name = "input-for-output"
-            make_it = lambda node=node, value=value: replay(known={id(node): value})
-            yield name, f"put {new} in the place of {old}, and it is right", make_it
+    def name(self, value):
+        """What a value is called: context['x'], or multiply(context['x'], ...)."""
+        if id(value) in self.names:
+            return self.names[id(value)]
+        if getattr(value, "source", None) is None:
+            return f"{value:.4g}" if np.ndim(value) == 0 else "an array"
+        op, inputs = value.source.op, value.source.inputs
+        return f"{op.__name__.lower()}({', '.join(map(self.name, inputs))})"
 
 
-def _record(t, i):
-    """Run backward on nodes: the gradient of input i, the named values, the list, and its names."""
-    nodes = [TensorNode(x) if k in t.floats else x for k, x in enumerate(t.xs)]
-    seeds, context = [TensorNode(g) for g in t.gs], {}
-    try:
-        y = t.function.forward(context, *nodes, **t.constants)
-        before = wengert_list(*[n for n in (y, *context.values()) if isinstance(n, TensorNode)])
-        shares = t.function.backward(context, *seeds)
-        # 1 * gradient: an op to change, even where the backward has none of its own
-        result = 1.0 * (shares if isinstance(shares, tuple) else (shares,))[i]
-        steps = [record for record in wengert_list(result) if record not in before]
-    except Exception:  # not written with functions that nodes know
-        return None
-    outputs = y if isinstance(y, tuple) else (y,)
-    named = [(f"context[{key!r}]", value) for key, value in context.items()]
-    named = [(n, v) for n, v in named if isinstance(v, TensorNode | np.ndarray)]
-    named += [(f"the output{k or ''}", y) for k, y in enumerate(outputs)]
-    named += [(f"input {k}", nodes[k]) for k in t.floats]
-    named += [("the incoming gradient", seed) for seed in seeds]
-    names = {id(value): name for name, value in reversed(named)}
+# One op of the list is changed. Each function yields (name of the mistake, what to do about it,
+# what the op should compute from its operands instead).
 
-    def describe(value):
-        source = getattr(value, "source", None)
-        if id(value) in names or source is None:
-            return names.get(id(value)) or (f"{value:.4g}" if np.ndim(value) == 0 else "an array")
-        if value is result:
-            return describe(source.inputs[1])
-        return f"{source.op.__name__.lower()}({', '.join(map(describe, source.inputs))})"
+_turned = lambda x: np.swapaxes(x, -1, -2)
+_not = lambda mask: np.where((mask == 0) | (mask == 1), 1.0 - mask, np.nan)
+_first, _second = lambda a, b: a + 0 * b, lambda a, b: b + 0 * a
 
-    return result, named, steps, describe
-
-
-# One kind of change each: from a record, its operands as (name, value) and the named values, yields
-# (name of the mistake, what to do about it, what the op should compute from its operands instead).
-
-
-def _term(record, operands, values, describe):
-    """A term with the wrong sign, a sine for a cosine."""
-    op, names = record.op, [name for name, _ in operands]
-    if op is Add:
-        yield "sign-of-a-term", f"subtract {names[1]}", lambda a, b: a - b
-        yield "sign-of-a-term", f"subtract {names[0]}", lambda a, b: b - a
-    if op is Subtract:
-        yield "sign-of-a-term", f"add {names[1]}", lambda a, b: a + b
-    if op is Negate:
-        yield "sign-of-a-term", "leave out the minus", lambda a: a
-    if op in (Sin, Cos):
-        other = {Sin: Cos, Cos: Sin}[op]
-        yield "wrong-function", f"use {other.__name__.lower()}", lambda a: other.forward({}, a)
+# (the op, the name of the mistake, what to do, how). {0} and {1} are the names of the operands.
+REWRITES = [
+    (ops.Add, "sign-of-a-term", "subtract {1}", lambda a, b: a - b),
+    (ops.Add, "sign-of-a-term", "subtract {0}", lambda a, b: b - a),
+    (ops.Add, "extra-term", "leave out {1}", _first),
+    (ops.Add, "extra-term", "leave out {0}", _second),
+    (ops.Subtract, "sign-of-a-term", "add {1}", lambda a, b: a + b),
+    (ops.Subtract, "extra-term", "leave out {1}", _first),
+    (ops.Subtract, "extra-term", "leave out {0}", lambda a, b: 0 * a - b),
+    (ops.Negate, "sign-of-a-term", "leave out the minus", lambda a: a),
+    (ops.Sin, "wrong-function", "use cos", np.cos),
+    (ops.Cos, "wrong-function", "use sin", np.sin),
+    (ops.Log, "wrong-function", "use {0} itself", lambda a: a),
+    (ops.Exp, "wrong-function", "use {0} itself", lambda a: a),
+    (ops.MatMul, "transposed-operand", "transpose {1}", lambda a, b: a @ _turned(b)),
+    (ops.MatMul, "transposed-operand", "transpose {0}", lambda a, b: _turned(a) @ b),
+    (ops.Sum, "extra-sum", "leave out the sum", lambda a: a),
+    (ops.Where, "wrong-side", "exchange the two sides", lambda m, a, b: np.where(m, b, a)),
+    (ops.Multiply, "wrong-side", "take the entries where {0} is 0", lambda a, b: _not(a) * b),
+    (ops.Multiply, "wrong-side", "take the entries where {1} is 0", lambda a, b: a * _not(b)),
+    (ops.Multiply, "wrong-function", "divide by {1}", lambda a, b: a / b),
+    (ops.Multiply, "wrong-function", "divide by {0}", lambda a, b: b / a),
+    (ops.Multiply, "extra-factor", "leave out {1}", _first),
+    (ops.Multiply, "extra-factor", "leave out {0}", _second),
+    (ops.Divide, "wrong-function", "multiply by {1}", lambda a, b: a * b),
+    (ops.Divide, "extra-factor", "leave out {1}", _first),
+]
 
 
-def _transpose(record, operands, values, describe):
-    """A product of matrices in which one should be transposed."""
-    if record.op is MatMul:
-        turn = lambda x: np.swapaxes(x, -1, -2)
-        yield "transposed-operand", f"transpose {operands[1][0]}", lambda a, b: a @ turn(b)
-        yield "transposed-operand", f"transpose {operands[0][0]}", lambda a, b: turn(a) @ b
+def _rewritten(record, recording):
+    """Another function of the same operands."""
+    for op, name, what, make in REWRITES:
+        if op is record.op:
+            yield name, what.format(*map(recording.name, record.inputs)), make
 
 
-def _axis(record, operands, values, describe):
+def _axis(record, recording):
     """A sum over the wrong axis, or none where one belongs."""
-    if record.op in (Sum, Mean, Max):
-        for axis in (None, *range(operands[0][1].ndim)):
-            constants = record.constants | {"axis": axis}
-            make = lambda x, constants=constants: record.op.forward({}, x, **constants)
+    if record.op in (ops.Sum, ops.Mean, ops.Max):
+        for axis in (None, *range(record.inputs[0].ndim)):
+            make = lambda x, a=axis: record.op.forward({}, x, **record.constants | {"axis": a})
             yield "wrong-axis", f"use axis {axis}", make
+    if record.op is ops.Max:
+        yield "wrong-function", "use the sum", lambda x: np.sum(x, **record.constants)
     for axis in range(record.outputs[0].ndim):
         make = lambda *a, axis=axis: np.sum(_again(record, a), axis=axis, keepdims=True)
         yield "missing-sum", f"sum over axis {axis} (with keepdims=True)", make
 
 
-def _index(record, operands, values, describe):
+def _index(record, recording):
     """A factor outside a sum, under the result's index, that belongs inside; or the reverse."""
     sources = [getattr(a, "source", None) for a in record.inputs]
-    for slot, source in enumerate(sources if record.op is Multiply else ()):
-        if source is not None and source.op is Sum:
-            terms = source.inputs[0].value
+    for slot, source in enumerate(sources if record.op is ops.Multiply else ()):
+        if source is not None and source.op is ops.Sum:
+            terms, factor = source.inputs[0].value, recording.name(record.inputs[1 - slot])
             make = lambda *ab, s=source, t=terms, k=slot: _again(s, [t * ab[1 - k]])
-            yield "index-swap", f"{operands[1 - slot][0]} belongs inside the sum", make
-    if record.op is Sum and sources[0] is not None and sources[0].op is Multiply:
-        a, b = (getattr(x, "value", x) for x in sources[0].inputs)
-        first, second = map(describe, sources[0].inputs)
-        yield "index-swap", f"{second} belongs outside the sum", lambda _: _again(record, [a]) * b
-        yield "index-swap", f"{first} belongs outside the sum", lambda _: _again(record, [b]) * a
+            yield "index-swap", f"{factor} belongs inside the sum", make
+    if record.op is ops.Sum and sources[0] is not None and sources[0].op is ops.Multiply:
+        for slot, factor in enumerate(sources[0].inputs):
+            a, b = _raw(factor), _raw(sources[0].inputs[1 - slot])
+            make = lambda _, a=a, b=b: _again(record, [b]) * a
+            yield "index-swap", f"{recording.name(factor)} belongs outside the sum", make
 
 
-def _factor(record, operands, values, describe):
-    """A factor too few, or one too many."""
-    whole = record.op is Multiply and operands[0][0] == "1"
+def _factor(record, recording):
+    """A factor too few, or one too many: of the result, or of one of two terms."""
     factors = []
-    for name, p in values.items():
+    for name, p in recording.values.items():
         factors += [(name, p), (f"{name}²", p * p), (f"(1 - {name})", 1 - p)]
         factors += [(f"(1 + {name})", 1 + p), (f"(1 - {name}²)", 1 - p * p)]
-        for axis in range(p.ndim * whole):
+        factors += [(f"ln {name}", np.log(p)), (f"exp {name}", np.exp(p))]
+        for axis in range(p.ndim if record.outputs[0] is recording.result else 0):
             total = np.sum(p, axis=axis, keepdims=True)
             factors.append((f"the sum of {name} over axis {axis}", total))
     for name, q in factors:
         yield "missing-factor", f"multiply by {name}", lambda *a, q=q: _again(record, a) * q
         yield "missing-factor", f"divide by {name}", lambda *a, q=q: _again(record, a) / q
-    if record.op in (Multiply, Divide) and not whole:
-        yield "extra-factor", f"leave out {operands[1][0]}", lambda a, b: a + 0 * b
-    if record.op is Multiply and not whole:
-        yield "extra-factor", f"leave out {operands[0][0]}", lambda a, b: b + 0 * a
-
-
-def _again(record, inputs):
-    return record.op.forward({}, *inputs, **record.constants)
-
-
-CHANGES = [_term, _transpose, _axis, _index, _factor]
+        for slot in range(2 * (record.op in (ops.Add, ops.Subtract))):
+            term = recording.name(record.inputs[slot])
+            scaled = lambda *a, q=q, k=slot: _again(record, [*a[:k], a[k] * q, *a[k + 1 :]])
+            yield "missing-factor", f"multiply {term} by {name}", scaled
