@@ -11,70 +11,26 @@
 Start with `core`: reverse mode is that one file. This package imports NumPy and nothing else.
 """
 
+from importlib import import_module
+
+from minigrad import functions, ops
 from minigrad.checker import gradcheck
-from minigrad.core import Op, OpNode, TensorNode, no_grad, strict, wengert_list
+from minigrad.core import Op, OpNode, TensorNode, debug, no_grad, strict, wengert_list
 from minigrad.dual import Dual
-from minigrad.functions import (
-    checkpoint,
-    cross_entropy,
-    grad,
-    hessian,
-    hvp,
-    jacobian,
-    jvp,
-    log_softmax,
-    logsumexp,
-    mean_squared_error,
-    norm,
-    sigmoid,
-    softmax,
-    value_and_grad,
-    vjp,
-)
-from minigrad.ops import (
-    Abs,
-    Add,
-    Concatenate,
-    Cos,
-    Divide,
-    Exp,
-    Expand,
-    Index,
-    Log,
-    LogSumExp,
-    MatMul,
-    Max,
-    Maximum,
-    Mean,
-    Multiply,
-    Negate,
-    Power,
-    Reshape,
-    Sigmoid,
-    Sin,
-    Sqrt,
-    Stack,
-    Subtract,
-    Sum,
-    Tan,
-    Tanh,
-    Transpose,
-    Where,
-)
+from minigrad.functions import *  # noqa: F403  its functions and the ops, each by its name
+from minigrad.ops import *  # noqa: F403
 
 __version__ = "0.1.0"
-__all__ = [
-    name
-    for name in dir()
-    if not name.startswith("_")
-    and name not in {"checker", "core", "dual", "functions", "mistakes", "ops", "promises"}
-]
+__all__ = ["Dual", "Op", "OpNode", "TensorNode", "debug", "gradcheck", "no_grad", "strict"]
+__all__ += ["wengert_list", *functions.__all__, *ops.__all__]  # noqa: PLE0604
+
+# Fetched when first used: they need more than the rest, PyTorch in two cases.
+LATER = {"compile": "minigrad.wengert"} | dict.fromkeys(
+    ["to_torch", "from_torch"], "minigrad.interop"
+)
 
 
 def __getattr__(name):
-    """mg.to_torch and mg.from_torch are fetched when first used: only they need PyTorch."""
-    if name in {"to_torch", "from_torch"}:
-        from minigrad import interop
-
-        return getattr(interop, name)
-    raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
+    if name not in LATER:
+        raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
+    return getattr(import_module(LATER[name]), name)
