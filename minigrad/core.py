@@ -27,7 +27,7 @@ from minigrad import promises
 
 _numbers = itertools.count()
 _recording = contextvars.ContextVar("recording", default=True)
-_strict = contextvars.ContextVar("strict", default=False)
+_modes = contextvars.ContextVar("modes", default=frozenset())  # "strict", "debug"
 
 # Shared: nearly all ops have no constants and one output, whose adjoint is unknown at first.
 _NO_CONSTANTS, _UNKNOWN = {}, (None,)
@@ -137,16 +137,11 @@ class TensorNode:
             promises.refuse(promises.NO_COPY)(self)
         return TensorNode, (self.value,)
 
-    def __bool__(self):
-        return bool(self.value)
-
-    def __len__(self):
-        return len(self.value)
-
-    def __iter__(self):  # without it Python asks for [0], and a 0-d node would pass for empty
-        return (self[i] for i in range(len(self)))
-
     __hash__ = object.__hash__
+    __bool__ = lambda self: bool(self.value)
+    __len__ = lambda self: len(self.value)
+    # Without it Python asks for [0], and a node with a single number would pass for empty.
+    __iter__ = lambda self: (self[i] for i in range(len(self)))
     __neg__ = lambda self: np.negative(self)
     __add__, __radd__ = _operator(np.add)
     __sub__, __rsub__ = _operator(np.subtract)
@@ -259,7 +254,8 @@ class Op:
                 value = _raw(value)
             raw.append(value)
         # In strict mode before `forward`, which might change an input itself.
-        seen = promises.checksums(raw, constants=constants) if _strict.get() else None
+        modes = _modes.get()
+        seen = promises.checksums(raw, constants=constants) if "strict" in modes else None
         try:
             outputs = cls.forward(context, *raw, **constants)
         except ValueError as error:
@@ -278,6 +274,8 @@ class Op:
             record.outputs = made
             if seen is not None:
                 record.checksums = seen | promises.checksums(context=context)
+        if "debug" in modes:
+            promises.finite(record or cls, "output", outputs, raw)
         return made
 
 
@@ -309,7 +307,7 @@ def pull_back(outputs, cotangents, wrt=(), differentiable=False, keep=False, wat
     `watch`           called with each share as it is added: watch(record, node, share)
     Raises ValueError or TypeError, naming the op, where a backward breaks its promise.
     """
-    adjoints = {}
+    adjoints, debugging = {}, "debug" in _modes.get()
 
     def add(node, share):
         if node in adjoints:
@@ -323,9 +321,11 @@ def pull_back(outputs, cotangents, wrt=(), differentiable=False, keep=False, wat
         if keep:
             record.adjoints = goutputs
         if record.blanks:
-            blanks = [np.zeros(*shape_and_dtype) for shape_and_dtype in record.blanks]
-            goutputs = [zero if g is None else g for g, zero in zip(goutputs, blanks)]
+            pairs = zip(goutputs, record.blanks)
+            goutputs = [np.zeros(*blank) if g is None else g for g, blank in pairs]
         shares = _shares(record, goutputs, differentiable, keep)
+        if debugging:
+            promises.finite(record, "gradient of input", shares, map(_raw, record.inputs))
         for position, node in enumerate(record.inputs):
             if isinstance(node, TensorNode):
                 share = shares[position]
@@ -381,7 +381,12 @@ def recording():
 
 def strict():
     """Checksum every array that an op sees; if one has changed by `backward`, name the op."""
-    return setting(_strict, True)
+    return setting(_modes, _modes.get() | {"strict"})
+
+
+def debug():
+    """Raise FloatingPointError at the op that makes the first NaN or infinity, in either pass."""
+    return setting(_modes, _modes.get() | {"debug"})
 
 
 @contextlib.contextmanager
@@ -407,9 +412,7 @@ def _shares(record, goutputs, differentiable, keep):
     """Ask the op of one record for the adjoints of its inputs."""
     op, context = record.op, record.context
     if record.checksums is not None:
-        raw = map(_raw, record.inputs)
-        now = promises.checksums(raw, constants=record.constants, context=context)
-        promises.unchanged(record, now)
+        promises.unchanged(record, map(_raw, record.inputs))
     if differentiable and op.reference is not None:
         return _shares_of_reference(record, goutputs)
     if differentiable and not op.linear:

@@ -16,9 +16,11 @@ import numpy as np
 from minigrad.promises import PIECEWISE_CONSTANT
 
 
-class Dual:
+class Dual(np.lib.mixins.NDArrayOperatorsMixin):
     """primal + tangent ε; both floats, or float arrays of one shape.
 
+    The operators are NumPy's: x + y asks for np.add(x, y), and that comes back to the class. So do
+    comparisons, which look at the primal alone: a branch is chosen by the value, not by its slope.
     Raises TypeError for integer arrays and ValueError where the two shapes differ.
     """
 
@@ -26,15 +28,11 @@ class Dual:
 
     def __init__(self, primal, tangent=0.0):
         primal = np.asarray(primal, dtype=float if isinstance(primal, int) else None)
-        if primal.dtype.kind != "f":
-            raise TypeError(
-                f"a dual number needs floats, not {primal.dtype}: give it value.astype(float)"
-            )
         tangent = np.asarray(tangent, dtype=primal.dtype)
+        if primal.dtype.kind != "f":
+            raise TypeError(f"a dual number holds floats, not {primal.dtype}: use x.astype(float)")
         if tangent.shape not in ((), primal.shape):
-            raise ValueError(
-                f"a tangent of shape {tangent.shape} for a primal of shape {primal.shape}"
-            )
+            raise ValueError(f"tangent of shape {tangent.shape} for a primal of {primal.shape}")
         self.primal, self.tangent = primal[()], np.broadcast_to(tangent, primal.shape)[()]
 
     shape = property(lambda self: np.shape(self.primal))
@@ -43,59 +41,26 @@ class Dual:
     dtype = property(lambda self: self.primal.dtype)
     T = property(lambda self: np.transpose(self))
 
-    def __bool__(self):
-        return bool(self.primal)
-
-    def __len__(self):
-        return len(self.primal)
-
-    def __iter__(self):
-        return (self[i] for i in range(len(self)))
-
     def __repr__(self):
         show = lambda x: np.array2string(np.asarray(x), precision=6)
         return f"Dual({show(self.primal)}, {show(self.tangent)})"
 
-    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-        if method != "__call__" or kwargs:
-            raise TypeError(
-                f"np.{ufunc.__name__} with {method}, {sorted(kwargs)} on a dual number: use the "
-                "plain call"
-            )
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **options):
+        # x += y asks for out=(x,) and rebinds x to the answer, a new number.
+        if method != "__call__" or options or (out and out[0] is not inputs[0]):
+            raise TypeError(f"np.{ufunc.__name__} on a dual number: only the plain call is known")
         return _apply(ufunc, inputs, {})
 
     def __array_function__(self, function, types, args, kwargs):
         return _apply(function, args, kwargs)
 
     def __array__(self, *args, **kwargs):
-        raise TypeError(
-            "a dual number cannot become an array: its tangent would be lost. Use .primal or "
-            ".tangent."
-        )
+        raise TypeError("a dual number is no array: use .primal, its value, or .tangent")
 
-    # Comparisons look at the primal: a branch is chosen by the value, not by its derivative.
     __hash__ = object.__hash__
-    __gt__ = lambda self, other: self.primal > _primal(other)
-    __ge__ = lambda self, other: self.primal >= _primal(other)
-    __lt__ = lambda self, other: self.primal < _primal(other)
-    __le__ = lambda self, other: self.primal <= _primal(other)
-    __eq__ = lambda self, other: self.primal == _primal(other)
-    __ne__ = lambda self, other: self.primal != _primal(other)
-
-    __neg__ = lambda self: np.negative(self)
-    __add__ = lambda self, other: np.add(self, other)
-    __radd__ = lambda self, other: np.add(other, self)
-    __sub__ = lambda self, other: np.subtract(self, other)
-    __rsub__ = lambda self, other: np.subtract(other, self)
-    __mul__ = lambda self, other: np.multiply(self, other)
-    __rmul__ = lambda self, other: np.multiply(other, self)
-    __truediv__ = lambda self, other: np.divide(self, other)
-    __rtruediv__ = lambda self, other: np.divide(other, self)
-    __pow__ = lambda self, other: np.power(self, other)
-    __rpow__ = lambda self, other: np.power(other, self)
-    __matmul__ = lambda self, other: np.matmul(self, other)
-    __rmatmul__ = lambda self, other: np.matmul(other, self)
-    __abs__ = lambda self: np.abs(self)
+    __bool__ = lambda self: bool(self.primal)
+    __len__ = lambda self: len(self.primal)
+    __iter__ = lambda self: (self[i] for i in range(len(self)))
     __getitem__ = lambda self, index: Dual(self.primal[index], self.tangent[index])
     sum = lambda self, axis=None, keepdims=False: np.sum(self, axis=axis, keepdims=keepdims)
     mean = lambda self, axis=None, keepdims=False: np.mean(self, axis=axis, keepdims=keepdims)
@@ -124,20 +89,15 @@ class Still(float):
 
 def _apply(function, args, kwargs):
     if function in LINEAR:
-        return Dual(
-            function(*LINEAR[function](_primal, args), **kwargs),
-            function(*LINEAR[function](_tangent_like, args), **kwargs),
-        )
+        through = lambda part: function(_parts(part, args[0]), *args[1:], **kwargs)
+        return Dual(through(_primal), through(_tangent_like))
     if function in RULES:
         primals, tangents = [_primal(x) for x in args], [_tangent(x) for x in args]
         y = function(*primals, **kwargs)
         return Dual(y, RULES[function](y, primals, tangents, **kwargs) + np.zeros_like(y))
     if function in PIECEWISE_CONSTANT:
         return function(*map(_primal, args), **kwargs)
-    raise TypeError(
-        f"dual numbers have no rule for np.{function.__name__}; write it with functions that have "
-        "one"
-    )
+    raise TypeError(f"dual numbers have no rule for np.{function.__name__}; use one that has")
 
 
 def _tangent_like(x):
@@ -190,11 +150,11 @@ RULES = {
     np.negative: lambda y, v, t: -t[0],
 }
 
-# Linear functions of their (first) argument: the tangent goes through the same function.
-_first = lambda part, args: (part(args[0]), *args[1:])
-_each = lambda part, args: ([part(x) for x in args[0]], *args[1:])
-LINEAR = {
-    np.sum: _first, np.mean: _first, np.reshape: _first, np.transpose: _first, np.swapaxes: _first,
-    np.squeeze: _first, np.expand_dims: _first, np.ravel: _first, np.broadcast_to: _first,
-    np.concatenate: _each, np.stack: _each,
-}  # fmt: skip
+# Linear functions of their first argument: the tangent goes through the same function.
+LINEAR = {np.sum, np.mean, np.reshape, np.transpose, np.swapaxes, np.squeeze, np.expand_dims}
+LINEAR |= {np.ravel, np.broadcast_to, np.concatenate, np.stack}
+
+
+def _parts(part, x):
+    """Of one argument, or of each in a list, as np.stack gets it."""
+    return [part(entry) for entry in x] if isinstance(x, list | tuple) else part(x)

@@ -251,3 +251,8 @@ class Checkpoint(Op):
 def _basis(x):
     """Arrays of the shape of x with a single 1, one for each entry."""
     return np.eye(np.size(x)).reshape(-1, *np.shape(x))
+
+
+__all__ = [
+    n for n, f in globals().items() if getattr(f, "__module__", "") == __name__ and n[0] != "_"
+]

@@ -594,14 +594,13 @@ def _squeeze(x, axis=None):
     return np.reshape(x, np.squeeze(np.empty(x.shape), axis).shape)
 
 
-__all__ = [name for name, value in globals().items() if isinstance(value, type) and name[0] < "a"]
+__all__ = [op.__name__ for op in Op.__subclasses__()]
 
-# Most are called as NumPy calls them: Exp is np.exp.
-RULES |= {
-    getattr(np, name.lower()): globals()[name].do_forward
-    for name in __all__
-    if isinstance(getattr(np, name.lower(), None), np.ufunc)
-}
+for _op in Op.__subclasses__():  # most have NumPy's names: Exp is np.exp
+    _ufunc = getattr(np, _op.__name__.lower(), None)
+    if isinstance(_ufunc, np.ufunc):
+        RULES[_ufunc] = _op.do_forward
+
 RULES |= {
     np.negative: Negate.do_forward,
     np.minimum: lambda x, y: -np.maximum(_negated(x), _negated(y)),

@@ -155,8 +155,9 @@ def checksums(inputs=(), **kept):
     return {what: hash(a.tobytes()) for what, a in named.items() if isinstance(a, np.ndarray)}
 
 
-def unchanged(record, now):
+def unchanged(record, inputs):
     """No array has been changed in place since the forward pass."""
+    now = checksums(inputs, constants=record.constants, context=record.context)
     changed = " and ".join(
         what for what, sum_ in record.checksums.items() if now.get(what, sum_) != sum_
     )
@@ -186,3 +187,28 @@ def _same(new, old):
     if np.array_equal(new, old, equal_nan=True):  # nearly always, and ten times as fast
         return True
     return np.shape(new) == old.shape and np.allclose(new, old, equal_nan=True)
+
+
+USUAL_CAUSES = {
+    "Log": "the logarithm of 0 or less",
+    "Sqrt": "the root of a number below 0, or its slope at 0, which is infinite",
+    "Divide": "a division by 0",
+    "Power": "a negative power of 0, or a broken one of a number below 0",
+    "Exp": "a power of e that overflows, above 709 (in float32 above 88)",
+}
+
+
+def finite(where, what, values, inputs):
+    """Debug mode: no NaN and no infinity, or the message says which op made the first, and why."""
+    values, inputs = values if isinstance(values, tuple | list) else (values,), list(inputs)
+    name = getattr(where, "op", where).__name__
+    for i, value in enumerate(getattr(v, "value", v) for v in values):
+        if value is None or np.all(np.isfinite(value)):
+            continue
+        entry = tuple(np.argwhere(~np.isfinite(value))[0].tolist())
+        ill = [k for k, x in enumerate(inputs) if not np.all(np.isfinite(x))]
+        cause = USUAL_CAUSES.get(name, "numbers that have grown too large: try a smaller rate")
+        raise FloatingPointError(
+            f"{where}: {what} {i} is {np.asarray(value)[entry]} at entry {entry}"
+            + (f"; so is input {ill[0]} already" if ill else f". The usual cause: {cause}.")
+        )
