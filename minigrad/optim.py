@@ -14,7 +14,7 @@ from numbers import Real
 
 import numpy as np
 
-from minigrad.core import TensorNode
+from minigrad.core import TensorNode, spare
 from minigrad.nn import Module
 
 
@@ -43,7 +43,7 @@ class Optimiser(Module):
         self._moved = dict.fromkeys(parameters)
         for name, value in settings.items():
             setattr(self, name, _number(self, name, value, below=1.0))
-        self.rate_now()
+        self.rate_at(0)
 
     __str__ = lambda self: type(self).__name__
     parameters = lambda self: list(self._moved)
@@ -52,10 +52,9 @@ class Optimiser(Module):
         """An array of zeros for each parameter."""
         return [np.zeros(p.shape, p.dtype) for p in self._moved]
 
-    def rate_now(self):
-        """The rate of the next step."""
-        rate = self.rate(int(self.steps)) if callable(self.rate) else self.rate
-        return _number(self, "rate", rate)
+    def rate_at(self, step):
+        """The rate after so many steps: a number, or what the function gives."""
+        return _number(self, "rate", self.rate(step) if callable(self.rate) else self.rate)
 
     def step(self):
         """Move every parameter once.
@@ -63,15 +62,19 @@ class Optimiser(Module):
         Raises ValueError, and moves nothing, where a gradient is NaN or infinite, where none has
         been computed, or where the rate is no number of at least 0.
         """
-        gradients, rate = _gradients(self._moved, self), self.rate_now()
+        gradients, rate = _gradients(self._moved, self), self.rate_at(int(self.steps))
         self.steps += 1
         for i, (parameter, g) in enumerate(gradients.items()):
             w = parameter.value
             d = self.direction(i, w, g)
-            # A new array, not w -= ...: a list recorded before this step still holds the old one,
-            # and its derivatives stay those of the point where it was recorded. With the dtype of
-            # w, or a setting that came as np.float64 would widen float32.
-            parameter.value = np.subtract(w, rate * d, dtype=w.dtype)
+            # Not w -= ...: a list recorded before this step still holds w, and its derivatives stay
+            # those of the point where it was recorded. The sum goes into an array that nobody holds
+            # (`core.spare` says why), or a new one, with the dtype of w: a setting that came as
+            # np.float64 would widen float32.
+            moved = np.multiply(d, -rate, out=spare(parameter), dtype=w.dtype)
+            moved += w
+            parameter.value = moved
+            parameter.give(w)
 
 
 class SGD(Optimiser):
@@ -153,10 +156,8 @@ def clip_by_norm(parameters, limit):
 
     Returns the norm that they had. Raises ValueError as `step` does.
     """
-    limit, gradients = (
-        _number("clip_by_norm", "limit", limit),
-        _gradients(parameters, "clip_by_norm"),
-    )
+    limit = _number("clip_by_norm", "limit", limit)
+    gradients = _gradients(parameters, "clip_by_norm")
     # The largest entry goes out in front: its square may overflow where the norm does not.
     largest = max(float(np.abs(g).max(initial=0.0)) for g in gradients.values()) or 1.0
     norm = largest * math.sqrt(sum(np.sum((g / largest) ** 2) for g in gradients.values()))
@@ -211,8 +212,8 @@ def _gradients(parameters, who):
         if not math.isfinite(np.vdot(g, g)) and not np.isfinite(g).all():
             raise ValueError(
                 f"{who}: {np.sum(~np.isfinite(g))} of the {np.size(g)} entries in the gradient of "
-                f"parameter {position}, shape {g.shape}, are NaN or infinite. Usually the rate is "
-                "too large; else look for a logarithm or a division at 0."
+                f"parameter {position}, shape {g.shape}, are NaN or infinite. Usually the rate "
+                "is too large; else ask mg.debug() for the op that made the first one."
             )
     if all(parameter._grad is None for parameter in gradients):
         raise ValueError(f"{who}: no parameter has a gradient; call loss.backward() first")

@@ -93,7 +93,7 @@ def test_fit_learns_the_moons_and_keeps_a_history():
     model = MLP([2, 16, 2], activation=ReLU, rng=0)
     history = fit(model, train, test, epochs=30, rng=0)
     assert {name: len(values) for name, values in history.items()} == dict.fromkeys(
-        ["loss", "accuracy", "test_loss", "test_accuracy"], 30
+        ["loss", "accuracy", "test_loss", "test_accuracy", "rate", "seconds"], 30
     )
     assert history["loss"][-1] < 0.2 * history["loss"][0]
     assert history["test_accuracy"][-1] > 0.95
