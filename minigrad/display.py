@@ -263,7 +263,8 @@ class Verdict:
         if self.mistake == "outside-the-domain":
             parts[-1] = f"<p>{UNDEFINED}</p>"
         if self._several():
-            parts += [_html_worst(self._worst(8)), self._heat_map()]
+            tables = _html_worst(self._worst(8)) + self._heat_map()
+            parts.append(f'<div class="mg-tables">{tables}</div>')
         style = f"border-left: 0.3em solid {colour}; padding: 0.3em 0.8em"
         return f'<div class="gradcheck" style="{style}">{"".join(parts)}</div>'
 
@@ -362,7 +363,7 @@ class Verdict:
     def _heat_map(self):
         """The error of every entry as a table, of the entries near the worst if there are many."""
         error, wrong, worst = self._error(), self.facts["wrong"], self.entry
-        shape = error.shape
+        shape, largest = error.shape, np.max(error[np.isfinite(error)], initial=0.0)
         ranges = [
             range(max(0, min(k - SIDE // 2, n - SIDE)), n)[:SIDE]
             for k, n in zip(worst[-2:], shape[-2:])
@@ -372,15 +373,13 @@ class Verdict:
         body = ""
         for row in rows:
             places = [(*worst[:-2], *([row] if row is not None else []), c) for c in columns]
-            cells = "".join(_heat(error[k], wrong[k], error[worst], k == worst) for k in places)
+            cells = "".join(_heat(error[k], wrong[k], largest, k == worst) for k in places)
             name = "error" if row is None else row
             body += f'<tr><th scope="row">{name}</th>{cells}</tr>'
-        about = (
-            "Error of each entry, |analytic − numeric|. Wrong entries are bold, the worst is framed"
-        )
+        about = "The error of each entry; wrong ones are bold, the worst has a frame"
         if error.size > len(rows) * len(columns):
             part = [*map(str, worst[:-2]), *(f"{r[0]} to {r[-1]}" for r in ranges)]
-            about += f"; shown are those near it, [{', '.join(part)}] of shape {shape}"
+            about += f". Shown are those near it, [{', '.join(part)}] of shape {shape}"
         return _html_table(f"{about}.", f"<td></td>{head}", body)
 
 
@@ -389,25 +388,27 @@ CHECK_STYLE = """<style>
 .gradcheck p { margin: 0.3em 0; }
 .gradcheck summary { cursor: pointer; }
 .gradcheck details details { margin-left: 1.2em; }
-.gradcheck .mg-scroll { overflow-x: auto; }
-.gradcheck table { border-collapse: collapse; margin: 0.8em 0 0.3em; width: auto; }
+.gradcheck .mg-tables { display: flex; flex-wrap: wrap; gap: 0 2.5em; margin-top: 0.6em; }
+.gradcheck .mg-scroll { overflow-x: auto; max-width: 100%; }
+.gradcheck table { border-collapse: collapse; margin: 0 0 0.6em; width: auto; min-width: 17em; }
+.gradcheck table { font-size: 0.9em; }
 .gradcheck caption { caption-side: top; text-align: left; padding: 0 0 0.3em; }
-.gradcheck table :is(th, td) { padding: 0.15em 0.5em; text-align: right; white-space: nowrap; }
+.gradcheck caption span { display: inline-block; position: sticky; left: 0; max-width: 74vw; }
+.gradcheck table :is(th, td) { padding: 0.15em 0.35em; text-align: right; white-space: nowrap; }
 .gradcheck table :is(th, td) { font-variant-numeric: tabular-nums; }
-.gradcheck td.mg-worst { outline: 2px solid; outline-offset: -2px; }
 </style>"""
-SIDE = 12  # of the largest heat-map
-DECADES = 8  # from no colour to full colour
+SIDE = 10  # of the largest heat-map
+DECADES = 4  # from no colour to full colour
 
 
 def _heat(error, wrong, largest, worst):
     """One cell: its number, and behind it a colour that goes with the logarithm of the number."""
-    near = 1.0 + np.log10(error / largest) / DECADES if 0 < error < largest else float(error > 0)
-    near = near if np.isfinite(error) else 1.0
-    style = f' style="background: rgba(213, 94, 0, {0.5 * max(0.0, near):.2f})"'
-    text = html.escape(f"{error:.2g}".replace("-", "−"))
-    text = f"<strong>{text}</strong>" if wrong else text
-    return f"<td{' class=mg-worst' * worst}{style}>{text}</td>"
+    near = 1.0  # to the largest: 1 there, 0 where the error is DECADES smaller
+    if error < largest:
+        near = max(0.0, 1.0 + np.log10(max(error, 1e-300) / largest) / DECADES)
+    text = (f"<strong>{error:.2g}</strong>" if wrong else f"{error:.0e}").replace("-", "−")
+    frame = " outline: 2px solid; outline-offset: -2px;" if worst else ""
+    return f'<td style="background: rgba(213, 94, 0, {0.5 * near:.2f});{frame}">{text}</td>'
 
 
 def _ladder(hints):
@@ -426,12 +427,12 @@ def _html_worst(columns):
     for entry, *numbers in zip(*columns.values()):
         cells = "".join(f"<td>{text.replace('-', '−')}</td>" for text in numbers)
         body += f'<tr><th scope="row">{entry}</th>{cells}</tr>'
-    return _html_table("What backward says beside what the slopes are.", head, body)
+    return _html_table("The largest errors, |analytic − numeric|.", head, body)
 
 
 def _html_table(caption, head, body):
     return (
-        f'<div class="mg-scroll"><table><caption>{caption}</caption>'
+        f'<div class="mg-scroll"><table><caption><span>{caption}</span></caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 

@@ -3,7 +3,7 @@
 const BOXES = {
   Figure: ".wide-figure",
   Formula: "mjx-container, div.math",
-  Table: ".cell_output .text_html, .recorded-run > div, .pst-scrollable-table-container, table",
+  Table: ".cell_output .text_html, .mg-scroll, .recorded-run > div, .pst-scrollable-table-container, table",
   Output: ".cell_output, .cell_output pre, .recorded-run > pre",
   Code: "pre",
 };
