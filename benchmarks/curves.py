@@ -60,7 +60,7 @@ def central_differences(f, x, h=1e-6):
 class Deep:
     """h ← tanh(h W + b), again and again with weights of its own each time; the loss is Σ h²."""
 
-    def __init__(self, depth, width=64, n=64):
+    def __init__(self, depth, width=64, n=256):
         rng = np.random.default_rng(SEED)
         self.X = rng.normal(size=(n, width)).astype(np.float32)
         scale = 1 / np.sqrt(width)
@@ -204,7 +204,7 @@ def time_to_accuracy(seeds, epochs, target=0.95, rate=0.05, progress=lambda: Non
                 accuracies.append(task.accuracy(weights()))
             runs.setdefault(name, []).append({"seconds": seconds, "accuracy": accuracies})
         progress()
-    curve = {"target": target, "epochs": epochs, "missing": missing, "runs": {}}
+    curve = {"target": target, "seeds": seeds, "epochs": epochs, "missing": missing, "runs": {}}
     for name, curves in runs.items():
         accuracy = np.array([run["accuracy"] for run in curves])
         expected = np.array([run["accuracy"] for run in runs["hand"]])

@@ -127,6 +127,7 @@ def measure(workload, rounds, progress=lambda: None):
         "unit": workload.unit,
         "baseline": workload.baseline,
         "absolute": workload.absolute,
+        "aims": workload.aims,
         "results": results,
         "entries": [entry(workload, who, samples) for who in names],
         "missing": missing,

@@ -367,16 +367,42 @@ class ConvNet(Network):
             for _ in range(BATCHES)
         ]
 
+    def channels_first(self):
+        """(parameters, batches) as they are where channels come before rows and columns."""
+        K1, b1, K2, b2, V, c = self.parameters
+        left = round((len(V) // self.channels[-1]) ** 0.5)
+        order = np.arange(len(V)).reshape(left, left, -1).transpose(2, 0, 1).ravel()
+        turned = [K1.transpose(3, 2, 0, 1), b1, K2.transpose(3, 2, 0, 1), b2, V[order], c]
+        batches = [(np.ascontiguousarray(X.transpose(0, 3, 1, 2)), y) for X, y in self.batches]
+        return [np.ascontiguousarray(w) for w in turned], batches
+
+    def as_minigrad_wants_them(self):
+        (K1, b1, K2, b2, V, c), batches = self.channels_first()
+        return [K1, b1[:, np.newaxis], K2, b2[:, np.newaxis], V, c], batches
+
     def prepare_minigrad(self):
-        raise ImportError("minigrad.nn.Conv2d is not there yet")
+        from minigrad import nn
+        from minigrad.nn import Conv2d, Linear, MaxPool2d
+        from minigrad.solutions import ReLU
+
+        class Model(nn.Module):
+            def __init__(self, first, second, third, rows, classes):
+                self.one = Conv2d(first, second, 5, dtype=np.float32)
+                self.two = Conv2d(second, third, 5, dtype=np.float32)
+                self.pool = MaxPool2d(2)
+                self.read_out = Linear(rows, classes, dtype=np.float32)
+
+            def forward(self, X):
+                h = self.pool(ReLU.do_forward(self.one(X)))
+                h = self.pool(ReLU.do_forward(self.two(h)))
+                return self.read_out(np.reshape(h, (len(X), -1)))
+
+        return self.minigrad(Model(*self.channels, len(self.parameters[4]), self.classes))
 
     def prepare_torch(self):
         torch = peers.import_torch()
         F = torch.nn.functional
-        left = ((self.side - 4) // 2 - 4) // 2
-        channels_first, V_order = self.turned(left)
-        K1, b1, K2, b2, V, c = self.parameters
-        parameters = [K1.transpose(3, 2, 0, 1), b1, K2.transpose(3, 2, 0, 1), b2, V[V_order], c]
+        parameters, batches = self.channels_first()
 
         def scores(parameters, X):
             K1, b1, K2, b2, V, c = parameters
@@ -384,15 +410,8 @@ class ConvNet(Network):
             h = F.max_pool2d(torch.relu(F.conv2d(h, K2, b2)), 2)
             return torch.addmm(c, h.flatten(1), V)
 
-        copies = [np.ascontiguousarray(w) for w in parameters]
-        network = peers.train_torch(scores, copies, RATE, MOMENTUM)
-        return in_turn(network, peers.torch_batches(channels_first))
-
-    def turned(self, left):
-        """Batches with channels first, and the rows of V in the order that they then have."""
-        batches = [(np.ascontiguousarray(X.transpose(0, 3, 1, 2)), y) for X, y in self.batches]
-        order = np.arange(left * left * self.channels[-1]).reshape(left, left, -1)
-        return batches, order.transpose(2, 0, 1).ravel()
+        network = peers.train_torch(scores, parameters, RATE, MOMENTUM)
+        return in_turn(network, peers.torch_batches(batches))
 
     def prepare_jax(self):
         import jax

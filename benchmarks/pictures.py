@@ -8,39 +8,50 @@ import html
 import matplotlib.pyplot as plt
 import numpy as np
 
-from benchmarks.results import aims, name
+from benchmarks.results import aims, met, name
 from minigrad.drawing import COLOURS, DASHES
 
 PEERS = ("hand", "plain", "minigrad", "torch", "jax", "autograd", "differences")
 COLOUR = dict(zip(PEERS[1:], (COLOURS["grey"], *COLOURS["other"])))
 COLOUR["hand"] = "#000000"
 MARKER = dict(zip(PEERS, "D|osPX^"))
-DASH = dict(zip(PEERS, (*DASHES, ":")))
+DASH = dict(zip(PEERS, (*DASHES, (0, (1, 3)))))
 NONE = "–"
 
 
 class Table:
-    """{heading: cells}: text in a terminal, a table on the page. The first column names the row."""
+    """Rows under headings, in groups: text in a terminal, a table on the page.
 
-    def __init__(self, columns):
-        self.columns = {head: [str(cell) for cell in cells] for head, cells in columns.items()}
+    `groups` is {title: rows}; a row is a list of cells, whose first names it. A group whose title
+    is empty has none.
+    """
+
+    def __init__(self, headings, groups):
+        self.headings, self.groups = headings, groups
 
     def __repr__(self):
-        rows = [list(self.columns), *zip(*self.columns.values())]
+        rows = [self.headings, *(row for rows in self.groups.values() for row in rows)]
         widths = [max(map(len, column)) for column in zip(*rows)]
-        return "\n".join(
-            "  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows
-        )
+        line = lambda row: "  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip()
+        lines = [line(self.headings)]
+        for title, rows in self.groups.items():
+            lines += [*(["", title] if title else []), *map(line, rows)]
+        return "\n".join(lines)
 
     def _repr_html_(self):
-        head = "".join(f'<th scope="col">{html.escape(text)}</th>' for text in self.columns)
-        body = ""
-        for first, *others in zip(*self.columns.values()):
-            cells = "".join(f"<td>{html.escape(text)}</td>" for text in others)
-            body += f'<tr><th scope="row">{html.escape(first)}</th>{cells}</tr>'
-        return (
-            f'<table class="mg-trace"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-        )
+        head = "".join(f'<th scope="col">{html.escape(text)}</th>' for text in self.headings)
+        bodies = ""
+        for title, rows in self.groups.items():
+            body = ""
+            if title:
+                span = f'colspan="{len(self.headings)}" scope="rowgroup"'
+                body = f"<tr><th {span}>{html.escape(title)}</th></tr>"
+            for first, *others in rows:
+                cells = "".join(f"<td>{html.escape(text)}</td>" for text in others)
+                name = f'<th scope="row" style="font-weight: normal">{html.escape(first)}</th>'
+                body += f"<tr>{name}{cells}</tr>"
+            bodies += f"<tbody>{body}</tbody>"
+        return f'<table class="mg-trace"><thead><tr>{head}</tr></thead>{bodies}</table>'
 
 
 # ---- Reading the results ----
@@ -51,28 +62,24 @@ def workload(results, key):
     return next(workload for workload in results["workloads"] if workload["key"] == key)
 
 
-def entry(results, key, contender):
-    """What one contender did on one workload; None where it did not take part."""
-    found = [e for e in workload(results, key)["entries"] if e["contender"] == contender]
-    return found[0] if found else None
-
-
 def networks(results):
     """The workloads that are training steps."""
     return [w for w in results["workloads"] if w["unit"] == "ms a step"]
 
 
 def numbers(results):
-    """{name: number} for the prose: every median and ratio as key-contender, and a few totals."""
+    """{name: number} for the prose: every median and ratio as key-contender, and a few totals.
+
+    NaN stands for those who could not take part.
+    """
     found = {}
     for work in results["workloads"]:
-        for one in work["entries"]:
+        absent = [{"contender": who, "median": np.nan, "ratio": np.nan} for who in work["missing"]]
+        for one in [*work["entries"], *absent]:
             place = f"{work['key']}-{one['contender']}".replace("_", "-")
             found[f"{place}-median"] = one["median"]
-            if one["ratio"] is not None:
-                found[f"{place}-ratio"] = one["ratio"]
-    judged = aims(results)
-    found["aims"], found["met"] = len(judged), sum(e["met"] for _, e in judged)
+            found[f"{place}-ratio"] = np.nan if one["ratio"] is None else one["ratio"]
+    found["aims"], found["met"] = len(aims(results)), met(results)
     found["rounds"], found["cores"] = results["rounds"], results["machine"]["cores"]
     size, memory = results["curves"]["size"], results["curves"]["memory"]
     found["largest-n"] = size["n"][-1]
@@ -82,105 +89,86 @@ def numbers(results):
     found["memory-all"] = memory["everything kept"][-1]
     found["memory-checkpoints"] = memory["checkpoints"][-1]
     found["target"] = 100 * results["curves"]["accuracy"]["target"]
-    found["epochs"] = results["curves"]["accuracy"]["epochs"]
+    for key in ("epochs", "seeds"):
+        found[key] = results["curves"]["accuracy"][key]
     return found
 
 
 # ---- Tables ----
 
 
-def ratio(one):
-    """A ratio with the quartiles of its rounds."""
-    if one is None or one["ratio"] is None:
-        return NONE
+def spread(one):
+    """Two cells: a ratio, and the quartiles of its rounds."""
+    if one["ratio"] is None:
+        return [NONE, NONE]
     low, high = one["ratio_quartiles"]
-    return f"{one['ratio']:.3g} ({low:.3g} to {high:.3g})"
+    return [f"{one['ratio']:.2f}", NONE if low == high == 1 else f"{low:.2f} to {high:.2f}"]
 
 
 def aims_table(results):
     """Every aim, what was reached, and whether that is enough."""
-    rows = aims(results)
-    reached = [
-        f"{one['median']:.3g} {work['unit']}" if work["absolute"] else ratio(one)
-        for work, one in rows
-    ]
-    aimed = [
-        f"{one['aim']:g} {work['unit']}" if work["absolute"] else f"{one['aim']:.2f}"
-        for work, one in rows
-    ]
-    return Table(
-        {
-            "work": [work["title"] for work, _ in rows],
-            "who": [name(one["contender"]) for _, one in rows],
-            "at most": aimed,
-            "reached": reached,
-            "aim": ["met" if one["met"] else "missed" for _, one in rows],
-        }
-    )
+    groups = {}
+    for work, who, aim, one in aims(results):
+        unit = f" {work['unit']}" if work["absolute"] else ""
+        row = [name(who), f"{aim:g}{unit}" if unit else f"{aim:.2f}"]
+        if one is None:
+            row += [NONE, "not there"]
+        else:
+            reached = f"{one['median']:.3g}{unit}" if unit else f"{one['ratio']:.2f}"
+            row += [reached, "met" if one["met"] else "missed"]
+        groups.setdefault(work["title"], []).append(row)
+    return Table(["", "at most", "reached", "the aim is"], groups)
 
 
-def missed(results):
-    """A sentence that names what was missed, and one that names what could not take part."""
-    late = [
-        f"{work['title']} ({name(one['contender'])})"
-        for work, one in aims(results)
-        if not one["met"]
-    ]
-    absent = [
-        f"{name(who)} on {work['title']}: {why}"
+def absent(results):
+    """Who did not take part, a line for each."""
+    lines = [
+        f"{name(who)}, {work['key']}: {why}"
         for work in results["workloads"]
         for who, why in work["missing"].items()
     ]
-    return "\n".join(
-        [
-            f"Missed: {'; '.join(late) or 'none'}.",
-            f"Did not take part: {'; '.join(absent) or 'none'}.",
+    return "\n".join(lines) or "Everybody took part."
+
+
+def peers_table(results, *words):
+    """Everybody's time, ratio and spread, on the workloads whose key begins with one of the words
+    (the networks if there is none)."""
+    works = [w for w in results["workloads"] if words and w["key"].startswith(words)]
+    groups = {
+        work["title"]: [
+            [name(one["contender"]), f"{one['median']:.3g} {work['unit']}", *spread(one)]
+            for one in work["entries"]
         ]
-    )
+        for work in works or networks(results)
+    }
+    return Table(["", "median", "ratio", "quartiles"], groups)
 
 
-def peers_table(results, works=None):
-    """A row for each contender on each workload: time, ratio, spread."""
-    rows = [(w, e) for w in works or networks(results) for e in w["entries"]]
-    return Table(
-        {
-            "work": [work["title"] for work, _ in rows],
-            "who": [name(one["contender"]) for _, one in rows],
-            "time": [f"{one['median']:.3g} {work['unit']}" for work, one in rows],
-            "ratio (quartiles)": [ratio(one) for _, one in rows],
-        }
-    )
-
-
-def curve_table(curve, along, places=3):
-    """A curve of the results as a table, with the sizes as rows."""
+def curve_table(results, curve, along):
+    """A curve as a table, with a row for each size."""
+    curve = results["curves"][curve]
     series = curve.get("ratios") or {who: values for who, values in curve.items() if who != along}
-    columns = {along: [f"{value:,}" for value in curve[along]]}
-    for who, values in series.items():
-        shown = [f"{value:.{places}g}" for value in values]
-        columns[name(who)] = shown + [NONE] * (len(curve[along]) - len(shown))
-    return Table(columns)
+    sizes = curve[along]
+    columns = [
+        [f"{value:.3g}" for value in values] + [NONE] * (len(sizes) - len(values))
+        for values in series.values()
+    ]
+    rows = [[f"{size:,}", *cells] for size, *cells in zip(sizes, *columns)]
+    return Table([along, *map(name, series)], {"": rows})
 
 
 def accuracy_table(results):
     """Seconds to the target for each contender."""
     curve = results["curves"]["accuracy"]
-    rows = curve["runs"].items()
-    reached = [
-        NONE if run["to_target"] is None
-        else f"{run['to_target']:.3g} ({run['to_target_quartiles'][0]:.3g} to "
-        f"{run['to_target_quartiles'][1]:.3g})"
-        for _, run in rows
-    ]  # fmt: skip
-    return Table(
-        {
-            "who": [name(who) for who, _ in rows],
-            f"seconds to {curve['target']:.0%}": reached,
-            f"accuracy after {curve['epochs']} epochs": [
-                f"{run['accuracy'][-1]:.1%}" for _, run in rows
-            ],
-        }
-    )
+    rows = []
+    for who, run in curve["runs"].items():
+        seconds = [NONE, NONE]
+        if run["to_target"] is not None:
+            low, high = run["to_target_quartiles"]
+            seconds = [f"{run['to_target']:.3f}", f"{low:.3f} to {high:.3f}"]
+        rows.append([name(who), *seconds, f"{run['accuracy'][-1]:.1%}"])
+    heads = ["", f"seconds to {curve['target']:.0%}", "quartiles", "accuracy in the end"]
+    return Table(heads, {"": rows})
 
 
 # ---- Pictures ----
@@ -203,30 +191,26 @@ def draw_ratios(results):
             who, *form = one["contender"].split("_")
             if who == "hand":
                 continue
-            hollow = form == ["gates"]
-            axes.plot(
-                one["ratio"], row, MARKER[who] if "replayed" not in form else "*",
-                color=COLOUR[who], markersize=9, markeredgewidth=1.6,
-                markerfacecolor="white" if hollow else COLOUR[who], zorder=3,
-            )  # fmt: skip
+            style = dict(color=COLOUR[who], markersize=9, markeredgewidth=1.6)
+            style |= dict(markerfacecolor="white") if form == ["gates"] else {}
+            style |= dict(fillstyle="left") if form == ["step"] else {}
+            marker = "*" if "replayed" in form else MARKER[who]
+            axes.plot(one["ratio"], row, marker, zorder=4 if who == "minigrad" else 3, **style)
     for who in PEERS[1:6]:
         axes.plot([], [], MARKER[who], color=COLOUR[who], markersize=8, label=name(who))
-    axes.plot([], [], "*", color=COLOUR["minigrad"], markersize=9, label="minigrad, replayed")
-    axes.plot(
-        [], [], "o", color=COLOURS["grey"], markerfacecolor="white", label="in elementary ops"
-    )
+    for label, marker, style in (
+        ("in elementary ops", "o", dict(markerfacecolor="white")),
+        ("an op for each step", "o", dict(fillstyle="left")),
+        ("replayed", "*", {}),
+    ):
+        style |= dict(color=COLOUR["minigrad"], markersize=9)
+        axes.plot([], [], marker, label=label, **style)
     axes.set_xscale("log")
     ticks = [0.5, 1, 2, 5, 10]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
-    axes.set_yticks(
-        range(len(works)),
-        [
-            work["title"].split(", ", 1)[0] + "\n" + work["title"].split(", ", 1)[1]
-            for work in works
-        ],
-        fontsize=8,
-    )
+    titles = [work["title"].replace(", ", "\n", 1) for work in works]
+    axes.set_yticks(range(len(works)), titles, fontsize=8)
     axes.set_ylim(-0.6, len(works) - 0.4)
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     axes.set_xlabel("time of a training step, hand-written NumPy = 1")
@@ -263,7 +247,7 @@ def draw_depth(results):
     axes.set_xscale("log", base=2)
     axes.set_xticks(curve["depth"], [str(depth) for depth in curve["depth"]])
     _lines(axes, curve["depth"], curve["ratios"])
-    axes.set_ylim(0, None)
+    axes.set_ylim(0, 1.3 * max(map(max, curve["ratios"].values())))
     axes.set_xlabel("layers")
     axes.set_ylabel("time, the function = 1")
     figure.tight_layout()

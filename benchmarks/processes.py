@@ -124,6 +124,7 @@ class Processes:
             "unit": self.unit,
             "baseline": self.baseline,
             "absolute": self.absolute,
+            "aims": self.aims,
             "results": [],
             "entries": [self.entry(who, samples) for who in samples],
             "missing": missing,

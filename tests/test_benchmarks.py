@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import curves, hand, harness, networks, results, scalars
+from benchmarks import curves, hand, harness, networks, pictures, processes, results, scalars
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -215,6 +215,34 @@ def test_a_damaged_file_is_refused_by_name(tmp_path):
             results.read(path)
 
 
+def test_the_page_has_every_number_also_of_those_who_are_absent():
+    found = committed()
+    whole = pictures.numbers(found)
+    lstm = next(work for work in found["workloads"] if work["key"] == "chain")
+    gone = next(entry for entry in lstm["entries"] if entry["contender"] == "torch")
+    lstm["entries"].remove(gone)
+    lstm["missing"]["torch"] = "No module named 'torch'"
+    partly = pictures.numbers(found)
+    assert whole.keys() == partly.keys()
+    assert np.isnan(partly["chain-torch-median"])
+    assert "PyTorch, chain: No module named" in pictures.absent(found)
+
+
+def test_an_aim_of_somebody_absent_is_not_met():
+    work = {"key": "a", "title": "A", "unit": "s", "baseline": "hand", "absolute": False}
+    work |= {"aims": {"minigrad": 1.1}, "entries": [], "missing": {"minigrad": "not there"}}
+    assert results.met({"workloads": [work]}) == 0
+    assert "not there" in repr(pictures.aims_table({"workloads": [work]}))
+
+
+def test_tables_name_rows_and_columns_for_those_who_listen():
+    table = pictures.Table(["", "time"], {"A & B": [["minigrad", "3 ms"]]})
+    shown = table._repr_html_()
+    assert '<th scope="col">time</th>' in shown and "A &amp; B</th>" in shown
+    assert 'scope="row"' in shown and 'scope="rowgroup"' in shown
+    assert repr(table).splitlines()[-1].split() == ["minigrad", "3", "ms"]
+
+
 # ---- Curves ----
 
 
@@ -229,6 +257,36 @@ def test_differences_are_the_gradient():
     work.setup()
     expected = np.log(work.x) * np.cos(work.x) + np.sin(work.x) / work.x + 2 * work.x
     assert curves.central_differences(work.f, work.x) == pytest.approx(expected, abs=1e-8)
+
+
+# ---- Processes of their own ----
+
+
+def test_memory_is_measured_in_a_child():
+    pytest.importorskip("psutil")
+    assert 50 < processes.in_a_child("graph", "minigrad", 20_000) < 5000
+    kept = processes.in_a_child("step", "hand", "MLPSmall")
+    plain = processes.in_a_child("step", "plain", "MLPSmall")
+    assert 0 < kept < plain  # new arrays for each line are seen
+
+
+def test_who_cannot_be_measured_in_a_child_is_named():
+    class Some(processes.Processes):
+        key, title, unit, who = "some", "Some memory", "bytes an op", ("nobody", "minigrad")
+
+        def sample(self, contender):
+            if contender == "nobody":
+                return processes.in_a_child("import", "nobody")
+            return 3.0
+
+    measured = Some().measure(rounds=2)
+    assert [entry["contender"] for entry in measured["entries"]] == ["minigrad"]
+    assert set(measured["missing"]) == {"nobody"}
+
+
+def test_a_package_that_is_not_there_has_no_import_time():
+    with pytest.raises(ImportError, match="no_such_package"):
+        processes.time_import("no_such_package")
 
 
 # ---- Set-up ----
