@@ -44,7 +44,9 @@ class Table:
         for title, rows in self.groups.items():
             body = ""
             if title:
-                span = f'colspan="{len(self.headings)}" scope="rowgroup"'
+                span = (
+                    f'colspan="{len(self.headings)}" scope="rowgroup" style="white-space: normal"'
+                )
                 body = f"<tr><th {span}>{html.escape(title)}</th></tr>"
             for first, *others in rows:
                 cells = "".join(f"<td>{html.escape(text)}</td>" for text in others)
@@ -109,15 +111,20 @@ def aims_table(results):
     """Every aim, what was reached, and whether that is enough."""
     groups = {}
     for work, who, aim, one in aims(results):
-        unit = f" {work['unit']}" if work["absolute"] else ""
-        row = [name(who), f"{aim:g}{unit}" if unit else f"{aim:.2f}"]
-        if one is None:
-            row += [NONE, "not there"]
-        else:
-            reached = f"{one['median']:.3g}{unit}" if unit else f"{one['ratio']:.2f}"
-            row += [reached, "met" if one["met"] else "missed"]
-        groups.setdefault(work["title"], []).append(row)
-    return Table(["", "at most", "reached", "the aim is"], groups)
+        title, shown = work["title"], "{:.2f}"
+        if work["absolute"]:
+            title, shown = titled(work), "{:.3g}"
+        row = [name(who), shown.format(aim), NONE, "not there"]
+        if one is not None:
+            reached = one["median"] if work["absolute"] else one["ratio"]
+            row[2:] = shown.format(reached), "met" if one["met"] else "missed"
+        groups.setdefault(title, []).append(row)
+    return Table(["", "at most", "reached", "aim"], groups)
+
+
+def titled(work):
+    """What was done, and in which unit its numbers are."""
+    return f"{work['title']} ({work['unit']})"
 
 
 def absent(results):
@@ -135,8 +142,8 @@ def peers_table(results, *words):
     (the networks if there is none)."""
     works = [w for w in results["workloads"] if words and w["key"].startswith(words)]
     groups = {
-        work["title"]: [
-            [name(one["contender"]), f"{one['median']:.3g} {work['unit']}", *spread(one)]
+        titled(work): [
+            [name(one["contender"]), f"{one['median']:.3g}", *spread(one)]
             for one in work["entries"]
         ]
         for work in works or networks(results)
