@@ -40,12 +40,13 @@ def test_parameters_are_found_once_and_always_in_the_same_order():
 def test_modes_reach_every_module_within():
     model = TwoPaths()
     model.again_below = {"deep": [MLP([2, 2], rng=0)]}
-    assert len(model.modules()) == 6 and model.modules()[0] is model
-    assert all(module.training for module in model.modules())
+    modules = [module for _, module in model.named(Module)]
+    assert len(modules) == 6 and modules[0] is model
+    assert all(module.training for module in modules)
     assert model.eval() is model
-    assert not any(module.training for module in model.modules())
+    assert not any(module.training for module in modules)
     assert model.train() is model
-    assert all(module.training for module in model.modules())
+    assert all(module.training for module in modules)
 
 
 def test_a_model_can_be_pickled_and_sent_to_another_process():

@@ -110,13 +110,13 @@ def test_the_same_weights_are_the_same_bytes(tmp_path):
 
 
 BAD_STATES = [
-    (lambda s: s.pop("scale"), ["scale: missing"]),
-    (lambda s: s.update(scales=np.ones(2)), ["scales: unknown"]),
-    (lambda s: s.update(scale=np.ones(2)), ["scale: float64 (2,)", "float64 () in the module"]),
-    (lambda s: s.update(seen=np.float32(1)), ["seen: float32 ()", "float64 ()"]),
+    (lambda s: s.pop("scale"), ["scale: missing; expected float64 ()"]),
+    (lambda s: s.update(scales=np.ones(2)), ["scales: float64 (2,); expected no such name"]),
+    (lambda s: s.update(scale=np.ones(2)), ["scale: float64 (2,); expected float64 ()"]),
+    (lambda s: s.update(seen=np.float32(1)), ["seen: float32 (); expected float64 ()"]),
     (
         lambda s: s.update({"file.weight": s["file.weight"].T, "extra": s.pop("file.bias")}),
-        ["file.weight: float32 (3, 2)", "float32 (2, 3)", "extra: unknown", "file.bias: missing"],
+        ["file.weight: float32 (3, 2); expected float32 (2, 3)", "extra: ", "file.bias: missing"],
     ),
 ]
 
@@ -126,7 +126,7 @@ def test_a_state_that_does_not_fit_is_refused_whole(spoil, words):
     model, state = Counting(0), Counting(1).state_dict()
     before = model.state_dict()
     spoil(state)
-    with pytest.raises(ValueError, match="not the state of this Counting") as caught:
+    with pytest.raises(ValueError, match="Counting was given another state") as caught:
         model.load_state_dict(state)
     for word in words:
         assert word in str(caught.value)
@@ -135,7 +135,7 @@ def test_a_state_that_does_not_fit_is_refused_whole(spoil, words):
 
 @pytest.mark.parametrize("given", ["model.npz", [("scale", 1.0)], None])
 def test_a_state_is_a_dict(given):
-    with pytest.raises(TypeError, match=r"minigrad\.interop\.load\(path\)"):
+    with pytest.raises(ValueError, match=r"expected a dict, as minigrad\.interop\.load"):
         Counting().load_state_dict(given)
 
 

@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from minigrad.core import Op, TensorNode
-from minigrad.nn.module import Module
+from minigrad.nn.module import Module, misfit
+from minigrad.ops import Affine
 
 # How wide to draw the first weights. Too small and the signal dies on its way through the layers,
 # too large and it explodes: the variance that a layer puts out should be the variance that it got.
@@ -25,6 +26,18 @@ def glorot(rng, n_in, n_out):
 INITIALISATIONS = {"he": he, "glorot": glorot}
 
 
+def first_weights(init, rng, n_in, n_out, dtype):
+    """A matrix (n_in, n_out), as `init`, "he", "glorot" or such a function, draws it."""
+    for name, n in ("n_in", n_in), ("n_out", n_out):
+        if n != int(n) or n < 1:
+            raise ValueError(f"{name} is {n!r}; expected a whole number of at least 1")
+    if not callable(init) and init not in INITIALISATIONS:
+        known = ", ".join(map(repr, INITIALISATIONS))
+        raise ValueError(f"init={init!r}; expected {known} or a function of (rng, n_in, n_out)")
+    draw = init if callable(init) else INITIALISATIONS[init]
+    return draw(np.random.default_rng(rng), n_in, n_out).astype(dtype)
+
+
 class Linear(Module):
     """Y = XW + b, with X (n, n_in), W `weight` (n_in, n_out), b `bias` (n_out,), Y (n, n_out).
 
@@ -33,27 +46,15 @@ class Linear(Module):
     """
 
     def __init__(self, n_in, n_out, rng=None, dtype=np.float64, init="he"):
-        for name, n in ("n_in", n_in), ("n_out", n_out):
-            if n != int(n) or n < 1:
-                raise ValueError(f"Linear: {name} is {n!r}; expected a whole number of at least 1")
-        if not callable(init) and init not in INITIALISATIONS:
-            known = ", ".join(map(repr, INITIALISATIONS))
-            raise ValueError(
-                f"Linear: init={init!r}; expected {known} or a function of (rng, n_in, n_out)"
-            )
-        draw = init if callable(init) else INITIALISATIONS[init]
-        self.weight = TensorNode(draw(np.random.default_rng(rng), n_in, n_out).astype(dtype))
+        self.weight = TensorNode(first_weights(init, rng, n_in, n_out, dtype))
         self.bias = TensorNode(np.zeros(n_out, dtype))
 
     def forward(self, x):
-        n_in, n_out = self.weight.shape
-        if np.ndim(x) < 1 or np.shape(x)[-1] != n_in:
-            turned = " It looks transposed: try x.T." if np.shape(x)[:1] == (n_in,) else ""
-            raise ValueError(
-                f"Linear({n_in}, {n_out}) was given an input of shape {np.shape(x)}; expected "
-                f"(n, {n_in}): a row for each example, {n_in} numbers in a row.{turned}"
-            )
-        return x @ self.weight + self.bias
+        n_in, _ = self.weight.shape
+        if np.shape(x)[-1:] != (n_in,):
+            turned = "; it looks transposed, try x.T" if np.shape(x)[:1] == (n_in,) else ""
+            raise misfit(self, f"shape {np.shape(x)}", f"(n, {n_in}), a row an example{turned}")
+        return Affine.do_forward(x, self.weight, self.bias)
 
 
 class MLP(Module):
@@ -61,25 +62,18 @@ class MLP(Module):
 
     `MLP([64, 32, 10], activation=ReLU)` is  x ↦ ReLU(x W₀ + b₀) W₁ + b₁,  from (n, 64) to (n, 10).
     `activation` is an Op class (your own, say) or a function of a node; so is `output`, which comes
-    after the last layer (None: nothing does, as for the scores that `cross_entropy` wants).
+    after the last layer (None: nothing does, as for the scores that `cross_entropy` wants). The
+    `options` are those of `Linear`.
     """
 
-    def __init__(
-        self, sizes, activation=np.tanh, output=None, rng=None, dtype=np.float64, init="he"
-    ):
+    def __init__(self, sizes, activation=np.tanh, output=None, rng=None, **options):
         sizes = list(sizes)
         if len(sizes) < 2:
-            raise ValueError(
-                f"MLP: sizes {sizes}; expected at least two: the width of the input, of each "
-                "hidden layer, and of the output"
-            )
+            raise misfit(self, f"sizes {sizes}", "at least two: the widths of input and output")
         rng = np.random.default_rng(rng)
         self.activation = as_function(activation)
         self.output = as_function(output or np.positive)  # which gives x as it is
-        self.layers = [
-            Linear(n_in, n_out, rng, dtype, init)
-            for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True)
-        ]
+        self.layers = [Linear(*pair, rng, **options) for pair in zip(sizes, sizes[1:])]
 
     def forward(self, x):
         *hidden, last = self.layers
@@ -92,11 +86,9 @@ def as_function(activation):
     """An Op class as the function that runs it; a function as it is. Anything else: TypeError."""
     if isinstance(activation, type) and issubclass(activation, Op):
         return activation.do_forward
-    if callable(activation) and not isinstance(activation, type):
-        return activation
-    is_instance = isinstance(activation, Op)
-    hint = ": an Op is never an instance, leave out the brackets" if is_instance else ""
-    raise TypeError(
-        f"activation: given {activation!r}{hint}; expected an Op class (ReLU) or a function "
-        "(np.tanh)"
-    )
+    if isinstance(activation, type) or not callable(activation):
+        raise TypeError(
+            f"activation: given {activation!r}; expected an Op class (ReLU), no brackets (an "
+            "Op has no instances), or a function (np.tanh)"
+        )
+    return activation

@@ -4,6 +4,11 @@ import numpy as np
 
 from minigrad.core import TensorNode
 
+# When a large array is freed, the C library gives its pages back to the system, and the next one is
+# mapped in anew, page by page: it takes as long as to compute it, at every step of a training loop.
+# From this one, freed at once and never touched, glibc learns to keep 62 MB of what has been freed.
+np.empty(31 << 20, np.uint8)
+
 
 class Module:
     """Something with parameters and a `forward`; calling the module runs it.
@@ -21,16 +26,20 @@ class Module:
     def forward(self, *inputs):
         raise NotImplementedError(f"{type(self).__name__} needs a method forward(self, x)")
 
-    def __call__(self, *inputs):
-        return self.forward(*inputs)
+    def __call__(self, *inputs, **options):
+        return self.forward(*inputs, **options)
 
-    def modules(self):
-        """This module and all modules within, each once."""
-        return [module for _, module in _once(self, Module)]
+    def named(self, kind):
+        """(name, value) of all that is of this kind in here, once, by the first of its names."""
+        found = {}
+        for name, value in _walk(self, ""):
+            if isinstance(value, kind):
+                found.setdefault(id(value), (name, value))
+        return list(found.values())
 
     def named_parameters(self):
         """(name, node) pairs, such as ("layers.0.weight", W); a shared parameter is named once."""
-        return _once(self, TensorNode)
+        return self.named(TensorNode)
 
     def parameters(self):
         """The nodes to learn, always in the same order."""
@@ -43,7 +52,7 @@ class Module:
 
     def train(self, mode=True):
         """Go into training mode, with all modules within; returns the module."""
-        for module in self.modules():
+        for _, module in self.named(Module):
             module.training = mode
         return self
 
@@ -56,54 +65,38 @@ class Module:
 
         `minigrad.interop.save` writes it to a file.
         """
-        return {name: np.array(_array(held), order="C") for name, held in self._state().items()}
+        state = self.named(TensorNode) + self.named(np.ndarray)
+        return {name: np.array(getattr(held, "value", held), order="C") for name, held in state}
 
     def load_state_dict(self, state):
         """Take over what `state_dict` gave, all of it or nothing.
 
         `state` {name: array} has the names of this module's own state, each with the same shape and
-        dtype. Raises TypeError where it is no dict, and ValueError that names every entry that is
-        missing, unexpected or does not fit; the module is then as it was.
+        dtype. Raises ValueError that names every entry that is missing, unexpected or does not fit;
+        the module is then as it was.
         """
         if not isinstance(state, dict):
-            raise TypeError(
-                f"load_state_dict: {state!r}; expected a dict {{name: array}}, such as "
-                "minigrad.interop.load(path) reads from a file"
-            )
-        own = self._state()
-        wrong = [f"{name}: missing from the state" for name in own if name not in state]
-        wrong += [f"{name}: unknown to the module" for name in state if name not in own]
-        for name in filter(state.__contains__, own):
-            given, fits = _kind(state[name]), _kind(_array(own[name]))
-            if given != fits:
-                wrong.append(f"{name}: {given} in the state, {fits} in the module")
-        if wrong:
-            raise ValueError(
-                f"load_state_dict: not the state of this {type(self).__name__}, which was left as "
-                "it is. Build the module as it was when it was saved.\n  " + "\n  ".join(wrong)
-            )
-        for name, held in own.items():
-            if isinstance(held, TensorNode):
-                held.value = np.array(state[name])[()]
-            else:
-                held[...] = state[name]
-
-    def _state(self):
-        return dict(_once(self, TensorNode) + _once(self, np.ndarray))
+            raise misfit(self, type(state).__name__, "a dict, as minigrad.interop.load gives")
+        given, fits = (
+            {name: f"{np.asarray(array).dtype} {np.shape(array)}" for name, array in each.items()}
+            for each in (state, self.state_dict())
+        )
+        if given != fits:
+            lines = [
+                f"{name}: {given.get(name, 'missing')}; expected {fits.get(name, 'no such name')}"
+                for name in {**fits, **given}
+                if given.get(name) != fits.get(name)
+            ]
+            raise misfit(self, "another state\n  " + "\n  ".join(lines), "its own; nothing changed")
+        for name, node in self.named(TensorNode):
+            node.value = np.array(state[name])[()]
+        for name, buffer in self.named(np.ndarray):
+            buffer[...] = state[name]
 
     def __repr__(self):
         lines = [f"{name:<20} {node.shape}" for name, node in self.named_parameters()]
         total = sum(node.size for node in self.parameters())
         return "\n  ".join([f"{type(self).__name__}, {total:,} parameters", *lines])
-
-
-def _once(module, kind):
-    """(name, value) of everything of this kind in a module; of two names it is the first."""
-    found = {}
-    for name, value in _walk(module, ""):
-        if isinstance(value, kind):
-            found.setdefault(id(value), (name, value))
-    return list(found.values())
 
 
 def _walk(value, name, above=()):
@@ -119,10 +112,6 @@ def _walk(value, name, above=()):
             yield from _walk(inside, f"{name}.{key}" if name else str(key), above)
 
 
-def _array(held):
-    return held.value if isinstance(held, TensorNode) else held
-
-
-def _kind(array):
-    array = np.asarray(array)
-    return f"{array.dtype} {array.shape}"
+def misfit(module, given, expected):
+    """The ValueError of a module that cannot take what it was given."""
+    return ValueError(f"{type(module).__name__} was given {given}; expected {expected}")
