@@ -14,16 +14,16 @@ Read in this order: `Op.do_forward` writes the list, `wengert_list` reads it, `p
     >>> x1.grad, x2.grad                                                   # 5.5 and 1.716338
 """
 
-import contextlib
 import contextvars
 import itertools
-import sys
 import weakref
+from operator import attrgetter
 
 import numpy as np
 from numpy import float64
 
 from minigrad import promises
+from minigrad.promises import setting, spare
 
 _numbers = itertools.count()
 _recording = contextvars.ContextVar("recording", default=True)
@@ -31,8 +31,6 @@ _modes = contextvars.ContextVar("modes", default=frozenset())  # "strict", "debu
 
 # Shared: nearly all ops have no constants and one output, whose adjoint is unknown at first.
 _NO_CONSTANTS, _UNKNOWN = {}, (None,)
-
-LARGE = 2**16  # bytes of an array that is worth keeping to be written over
 
 # NumPy function -> what to do when one of its arguments is a node. `ops` fills it.
 RULES = {}
@@ -46,7 +44,7 @@ def _operator(ufunc):
     )
 
 
-class TensorNode:
+class TensorNode(promises.Methods):
     """A value in a computation: a float, or an array of floats, that remembers where it came from.
 
     `value`   the number or array itself
@@ -63,11 +61,8 @@ class TensorNode:
         self.value = promises.leaf_value(value) if source is None else value
         self.source, self.slot, self._grad, self._spares = source, slot, None, ()
 
-    shape = property(lambda self: self.value.shape)
-    ndim = property(lambda self: self.value.ndim)
-    size = property(lambda self: self.value.size)
-    dtype = property(lambda self: self.value.dtype)
-    T = property(lambda self: np.transpose(self))
+    shape, ndim = property(attrgetter("value.shape")), property(attrgetter("value.ndim"))
+    size, dtype = property(attrgetter("value.size")), property(attrgetter("value.dtype"))
 
     @property
     def grad(self):
@@ -87,10 +82,7 @@ class TensorNode:
         A node with several entries has no single derivative: theirs are added up, weighted by the
         `cotangent`, an array of the same shape (ones if it is not given).
         """
-        value = self.value
-        ones = np.ones(value.shape, value.dtype)[()] if cotangent is None else None
-        seed = promises.seed(value, cotangent) if ones is None else ones
-        pull_back([self], [seed], keep=True)
+        pull_back([self], [promises.seed(self.value, cotangent)], keep=True)
 
     def zero_grad(self):
         """Forget the gradients of this node and of everything that it was computed from."""
@@ -100,13 +92,8 @@ class TensorNode:
             nodes += record.nodes()
         for node in nodes:
             if node._grad is not None:
-                node.give(node._grad)
+                promises.give(node, node._grad)
                 node._grad = None
-
-    def give(self, array):
-        """Hand over an array that this leaf needs no longer, to be written over: see `spare`."""
-        if array.nbytes >= LARGE:
-            self._spares = (*self._spares[-1:], array)
 
     def detach(self):
         """The same value as a new leaf: nothing flows back through it."""
@@ -133,16 +120,15 @@ class TensorNode:
     __setitem__ = promises.refuse(promises.NO_ASSIGNMENT)
 
     def __reduce__(self):
-        if self.source is not None:
-            promises.refuse(promises.NO_COPY)(self)
-        return TensorNode, (self.value,)
+        return (
+            (TensorNode, (self.value,))
+            if self.source is None
+            else promises.refuse(promises.NO_COPY)(self)
+        )
 
     __hash__ = object.__hash__
     __bool__ = lambda self: bool(self.value)
     __len__ = lambda self: len(self.value)
-    # Without it Python asks for [0], and a node with a single number would pass for empty.
-    __iter__ = lambda self: (self[i] for i in range(len(self)))
-    __neg__ = lambda self: np.negative(self)
     __add__, __radd__ = _operator(np.add)
     __sub__, __rsub__ = _operator(np.subtract)
     __mul__, __rmul__ = _operator(np.multiply)
@@ -153,13 +139,7 @@ class TensorNode:
     __gt__, __lt__ = _operator(np.greater)
     __ge__, __le__ = _operator(np.greater_equal)
     __eq__, __ne__ = _operator(np.equal)[0], _operator(np.not_equal)[0]
-    __abs__ = lambda self: np.abs(self)
     __getitem__ = lambda self, index: RULES["index"](self, index)
-    sum = lambda self, axis=None, keepdims=False: np.sum(self, axis=axis, keepdims=keepdims)
-    mean = lambda self, axis=None, keepdims=False: np.mean(self, axis=axis, keepdims=keepdims)
-    max = lambda self, axis=None, keepdims=False: np.max(self, axis=axis, keepdims=keepdims)
-    reshape = lambda self, *shape: np.reshape(self, shape[0] if len(shape) == 1 else shape)
-    transpose = lambda self, *axes: np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
 
 
 class OpNode:
@@ -242,12 +222,8 @@ class Op:
 
         Without a node among the inputs there is nothing to record: the outputs come as they are.
         """
-        context, raw, nodes = (
-            {},
-            [],
-            0,
-        )  # plain loops and few calls: a scalar op costs 3.5 µs in all
-        for value in inputs:
+        context, raw, nodes = {}, [], 0
+        for value in inputs:  # one plain loop: of a scalar's microseconds every call takes a tenth
             if isinstance(value, TensorNode):
                 value, nodes = value.value, nodes + 1
             elif type(value) is not float:
@@ -263,19 +239,20 @@ class Op:
             raise ValueError(f"{cls.__name__} of shapes {shapes}: {error}") from error
         if not nodes:
             return outputs  # of arrays, an array; of the duals of forward mode, a dual
-        recorded = _recording.get()
-        record = OpNode(cls, context, inputs, constants, nodes < len(inputs)) if recorded else None
+        record = None
+        if _recording.get():
+            record = OpNode(cls, context, inputs, constants, nodes < len(inputs))
         if type(outputs) is tuple:
             values = [promises.output_value(cls, value) for value in outputs]
             made = tuple([TensorNode(value, record, slot) for slot, value in enumerate(values)])
         else:
             made = TensorNode(promises.output_value(cls, outputs), record)
-        if recorded:
+        if record is not None:
             record.outputs = made
             if seen is not None:
                 record.checksums = seen | promises.checksums(context=context)
         if "debug" in modes:
-            promises.finite(record or cls, "output", outputs, raw)
+            promises.finite(record or cls.__name__, "output", outputs, raw)
         return made
 
 
@@ -389,16 +366,6 @@ def debug():
     return setting(_modes, _modes.get() | {"debug"})
 
 
-@contextlib.contextmanager
-def setting(variable, value):
-    """Within this block a context variable has this value."""
-    token = variable.set(value)
-    try:
-        yield
-    finally:
-        variable.reset(token)
-
-
 def _raw(value):
     """What an op computes with: a node's value, a list as an array; other things as they are."""
     if isinstance(value, TensorNode):
@@ -426,41 +393,19 @@ def _shares(record, goutputs, differentiable, keep):
     shares = op.backward(context, *goutputs)
     if op.reuses:
         context.pop("spare", None)
-    right = type(shares) is tuple and len(shares) == len(record.inputs)
-    return shares if right else promises.one_share_each(record, shares)
+    return promises.one_share_each(record, shares)
 
 
 def _shares_of_reference(record, goutputs):
     """The same, differentiably, for an op that names a reference in other ops."""
     with recording():
-        # A node of its own for each input: the walk ends there, even if one depends on another.
-        inputs = [
-            RULES["cast"](x, x.dtype) if isinstance(x, TensorNode) else x for x in record.inputs
-        ]
+        # Nodes of its own: the walk ends there, even where one input depends on another.
+        inputs = [x * 1.0 if isinstance(x, TensorNode) else x for x in record.inputs]
         again = record.op.reference(*inputs, **record.constants)
         promises.same_again(record, again, _raw)
         again = again if type(again) is tuple else (again,)
         shares = pull_back(again, goutputs, wrt=inputs, differentiable=True)
     return [np.zeros_like(_raw(x)) if g is None else g for x, g in zip(inputs, shares)]
-
-
-def spare(leaf):
-    """An array of a leaf's shape and dtype to write over, or None.
-
-    A fresh array of a million numbers is mapped in by the system page by page, which takes as long
-    as computing them. So a leaf keeps the arrays of its last gradient and of its value before the
-    last step, and lets go of one for the next. But only where it is the last to hold it: a list of
-    ops, a view, or you, count as another reference, and then the array never changes again.
-    """
-    for i in range(len(leaf._spares)):
-        if sys.getrefcount(leaf._spares[i]) == 2:  # the tuple's, and the argument here
-            found = leaf._spares[i]
-            leaf._spares = (*leaf._spares[:i], *leaf._spares[i + 1 :])
-            own = found.flags.owndata and found.flags.writeable
-            return (
-                found if own and found.shape == leaf.shape and found.dtype == leaf.dtype else None
-            )
-    return None
 
 
 def _fit(record, position, shares, goutputs):

@@ -13,10 +13,10 @@ f(v + v̇ ε) = f(v) + f'(v) v̇ ε, with the primal v on the left and the tange
 
 import numpy as np
 
-from minigrad.promises import PIECEWISE_CONSTANT
+from minigrad.promises import PIECEWISE_CONSTANT, Methods
 
 
-class Dual(np.lib.mixins.NDArrayOperatorsMixin):
+class Dual(Methods, np.lib.mixins.NDArrayOperatorsMixin):
     """primal + tangent ε; both floats, or float arrays of one shape.
 
     The operators are NumPy's: x + y asks for np.add(x, y), and that comes back to the class. So do
@@ -39,7 +39,6 @@ class Dual(np.lib.mixins.NDArrayOperatorsMixin):
     ndim = property(lambda self: np.ndim(self.primal))
     size = property(lambda self: np.size(self.primal))
     dtype = property(lambda self: self.primal.dtype)
-    T = property(lambda self: np.transpose(self))
 
     def __repr__(self):
         show = lambda x: np.array2string(np.asarray(x), precision=6)
@@ -60,13 +59,7 @@ class Dual(np.lib.mixins.NDArrayOperatorsMixin):
     __hash__ = object.__hash__
     __bool__ = lambda self: bool(self.primal)
     __len__ = lambda self: len(self.primal)
-    __iter__ = lambda self: (self[i] for i in range(len(self)))
     __getitem__ = lambda self, index: Dual(self.primal[index], self.tangent[index])
-    sum = lambda self, axis=None, keepdims=False: np.sum(self, axis=axis, keepdims=keepdims)
-    mean = lambda self, axis=None, keepdims=False: np.mean(self, axis=axis, keepdims=keepdims)
-    max = lambda self, axis=None, keepdims=False: np.max(self, axis=axis, keepdims=keepdims)
-    reshape = lambda self, *shape: np.reshape(self, shape[0] if len(shape) == 1 else shape)
-    transpose = lambda self, *axes: np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
     astype = lambda self, dtype: Dual(self.primal.astype(dtype), self.tangent.astype(dtype))
 
 

@@ -14,8 +14,9 @@ from numbers import Real
 
 import numpy as np
 
-from minigrad.core import TensorNode, spare
+from minigrad.core import TensorNode
 from minigrad.nn import Module
+from minigrad.promises import give, spare
 
 
 class Optimiser(Module):
@@ -69,12 +70,12 @@ class Optimiser(Module):
             d = self.direction(i, w, g)
             # Not w -= ...: a list recorded before this step still holds w, and its derivatives stay
             # those of the point where it was recorded. The sum goes into an array that nobody holds
-            # (`core.spare` says why), or a new one, with the dtype of w: a setting that came as
+            # (`promises.spare` says why), or a new one, with the dtype of w: a setting that came as
             # np.float64 would widen float32.
             moved = np.multiply(d, -rate, out=spare(parameter), dtype=w.dtype)
             moved += w
             parameter.value = moved
-            parameter.give(w)
+            give(parameter, w)
 
 
 class SGD(Optimiser):

@@ -5,15 +5,20 @@ with floats of that input's shape, nobody changes an array that is still needed,
 twice gives the same. Each check says what was given, what was expected, and what to do.
 """
 
+import contextlib
+import sys
+
 import numpy as np
 from numpy import float64
 
+LARGE = 2**16  # bytes of an array that is worth keeping to be written over
+
 # Their derivative is zero wherever it exists, so a plain array is all there is to say.
-PIECEWISE_CONSTANT = {
-    np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal, np.sign, np.floor,
-    np.ceil, np.isnan, np.isinf, np.isfinite, np.logical_not, np.argmax, np.argmin, np.argsort,
-    np.zeros_like, np.ones_like, np.shape, np.ndim, np.size, np.array_equal,
-}  # fmt: skip
+_STEPS = (
+    "greater greater_equal less less_equal equal not_equal sign floor ceil isnan isinf isfinite"
+)
+_PLACES = "logical_not argmax argmin argsort zeros_like ones_like shape ndim size array_equal"
+PIECEWISE_CONSTANT = {getattr(np, name) for name in f"{_STEPS} {_PLACES}".split()}
 
 
 def refuse(reason):
@@ -25,30 +30,36 @@ def refuse(reason):
     return method
 
 
-NO_ARRAY = (
-    "a TensorNode cannot become an array: its history would be lost without a word. Use "
-    "node.value for the numbers, or a function that minigrad knows, to go on recording."
-)
-NO_ASSIGNMENT = (
-    "a node cannot be changed in place: ops that used it still need the old value. Build a new "
-    "one with np.where(mask, new, old) or np.concatenate."
-)
-NO_COPY = (
-    "a recorded node cannot be copied or pickled: its inputs, and theirs, would be copied with it. "
-    "Copy node.value, or node.detach()."
-)
+NO_ARRAY = "a node's history would be lost in an array: use node.value, or functions with a rule"
+NO_ASSIGNMENT = "a node cannot be changed in place, for ops still need it: np.where(mask, new, old)"
+NO_COPY = "a recorded node cannot be copied or pickled, with all it came from: use node.detach()"
+
+
+class Methods:
+    """What a node and a dual number have in common with arrays, by way of NumPy's functions."""
+
+    __slots__ = ()
+
+    T = property(lambda self: np.transpose(self))
+    __neg__ = lambda self: np.negative(self)
+    __abs__ = lambda self: np.abs(self)
+    # Without it Python asks for [0], and what holds a single number would pass for empty.
+    __iter__ = lambda self: (self[i] for i in range(len(self)))
+    sum = lambda self, axis=None, keepdims=False: np.sum(self, axis=axis, keepdims=keepdims)
+    mean = lambda self, axis=None, keepdims=False: np.mean(self, axis=axis, keepdims=keepdims)
+    max = lambda self, axis=None, keepdims=False: np.max(self, axis=axis, keepdims=keepdims)
+    reshape = lambda self, *shape: np.reshape(self, shape[0] if len(shape) == 1 else shape)
+    transpose = lambda self, *axes: np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
 
 
 def plain_call(function, method, options):
     """A ufunc on a node is recorded as np.f(x), with no out=, where= or reduce."""
-    if method == "__call__" and not options:
-        return
-    what = f"np.{function.__name__}" + ("" if method == "__call__" else f".{method}")
-    given = f"({', '.join(f'{option}=...' for option in options)})" if options else ""
-    why = "only the plain call is recorded"
-    if "out" in options:
-        why = "out= would overwrite a value that the backward pass still needs"
-    raise TypeError(f"{what}{given} on a node: {why}. Make a new node instead.")
+    if method != "__call__" or options:
+        what = f"np.{function.__name__}" + f".{method}" * (method != "__call__")
+        why = f"only the plain call is recorded, no {', '.join(options) or method}"
+        if "out" in options:
+            why = "out= would overwrite a value that the backward pass still needs"
+        raise TypeError(f"{what} on a node: {why}. Make a new node instead.")
 
 
 def no_rule(function):
@@ -71,18 +82,18 @@ def leaf_value(value):
     if array.dtype.kind != "f":
         raise TypeError(
             f"a TensorNode holds floats, not {array.dtype}: a derivative asks what a tiny step "
-            "does, and there are no tiny steps between such values. Give it value.astype(float), "
-            "or keep the plain array: constants, labels and indices need no node."
+            "does. Use value.astype(float); constants, labels and indices need no node."
         )
     return array[()]
 
 
 def seed(output, cotangent):
     """What a backward pass starts with: a number for each entry of the output, in its dtype."""
+    if cotangent is None:
+        return np.ones(output.shape, output.dtype)[()]
     if np.shape(cotangent) != np.shape(output):
         raise ValueError(
-            f"a cotangent of shape {np.shape(cotangent)} for an output of shape "
-            f"{np.shape(output)}; it needs one number for each entry of the output"
+            f"a cotangent of shape {np.shape(cotangent)} for an output of shape {np.shape(output)}"
         )
     is_node = hasattr(cotangent, "source")
     return cotangent if is_node else np.array(cotangent, np.asarray(output).dtype)[()]  # a copy
@@ -92,8 +103,8 @@ def function_value(value):
     """What a function to differentiate returns: numbers, even if they depend on no input."""
     if not isinstance(value, np.ndarray | np.number | float | int):
         raise TypeError(
-            f"the function to differentiate returned {value!r}; expected a node, or an array or "
-            "number that does not depend on the inputs (is a return missing?)"
+            f"the function to differentiate returned {value!r}; expected a node, or a constant "
+            "array or number (is a return missing?)"
         )
     return value
 
@@ -106,19 +117,19 @@ def output_value(op, value):
         return value
     if isinstance(value, float):
         return np.float64(value)
-    is_array = isinstance(value, np.ndarray | np.generic)
-    got = f"an array of {value.dtype}" if is_array else repr(value)
+    got = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else repr(value)
     hint = " (is a return missing?)" if value is None else ""
     raise TypeError(f"{op.__name__}.forward must return floats, but gave {got}{hint}")
 
 
 def one_share_each(record, shares):
     """What a backward returns: a tuple, or list, with one gradient for each input."""
-    shares = tuple(shares) if isinstance(shares, tuple | list) else (shares,)
+    if type(shares) is not tuple:
+        shares = tuple(shares) if isinstance(shares, tuple | list) else (shares,)
     if len(shares) != len(record.inputs):
         raise ValueError(
             f"{record.op.__name__}.backward returned {len(shares)} gradients for "
-            f"{len(record.inputs)} inputs: return one for each input of forward, in the same order"
+            f"{len(record.inputs)} inputs: return one for each, in the same order"
         )
     return shares
 
@@ -140,10 +151,7 @@ def share_fits(record, position, share, node, goutputs):
     if share.shape != node.shape:
         like_an_output = any(share.shape == g.shape for g in goutputs)
         if not like_an_output or not broadcasts(node.shape, share.shape):
-            raise ValueError(
-                f"{name}: shape {share.shape}, but the input has shape {node.shape}: a gradient "
-                "has one entry for each entry of its input"
-            )
+            raise ValueError(f"{name}: shape {share.shape}, but the input has shape {node.shape}")
     return share
 
 
@@ -158,14 +166,11 @@ def checksums(inputs=(), **kept):
 def unchanged(record, inputs):
     """No array has been changed in place since the forward pass."""
     now = checksums(inputs, constants=record.constants, context=record.context)
-    changed = " and ".join(
-        what for what, sum_ in record.checksums.items() if now.get(what, sum_) != sum_
-    )
+    changed = [what for what, was in record.checksums.items() if now.get(what, was) != was]
     if changed:
         raise ValueError(
-            f"{record.op.__name__}: {changed} changed in place between forward and backward, or "
-            "within forward, so its derivative would be that of another point. Make a new array "
-            "(x = x + 1, not x += 1)."
+            f"{record.op.__name__}: {' and '.join(changed)} changed in place between forward and "
+            "backward, or within forward. Make a new array (x = x + 1, not x += 1)."
         )
 
 
@@ -200,15 +205,49 @@ USUAL_CAUSES = {
 
 def finite(where, what, values, inputs):
     """Debug mode: no NaN and no infinity, or the message says which op made the first, and why."""
-    values, inputs = values if isinstance(values, tuple | list) else (values,), list(inputs)
-    name = getattr(where, "op", where).__name__
+    values = values if isinstance(values, tuple | list) else (values,)
+    ill = [f"; so is input {k}" for k, x in enumerate(inputs) if not np.all(np.isfinite(x))]
     for i, value in enumerate(getattr(v, "value", v) for v in values):
-        if value is None or np.all(np.isfinite(value)):
-            continue
-        entry = tuple(np.argwhere(~np.isfinite(value))[0].tolist())
-        ill = [k for k, x in enumerate(inputs) if not np.all(np.isfinite(x))]
-        cause = USUAL_CAUSES.get(name, "numbers that have grown too large: try a smaller rate")
-        raise FloatingPointError(
-            f"{where}: {what} {i} is {np.asarray(value)[entry]} at entry {entry}"
-            + (f"; so is input {ill[0]} already" if ill else f". The usual cause: {cause}.")
-        )
+        if value is not None and not np.all(np.isfinite(value)):
+            entry = tuple(np.argwhere(~np.isfinite(value))[0].tolist())
+            name = where if isinstance(where, str) else where.op.__name__
+            cause = USUAL_CAUSES.get(name, "numbers that have grown too large: try a smaller rate")
+            why = ill[0] if ill else f". The usual cause: {cause}"
+            raise FloatingPointError(
+                f"{where}: {what} {i} is {np.asarray(value)[entry]} at entry {entry}{why}."
+            )
+
+
+def give(leaf, array):
+    """Hand over an array that this leaf needs no longer, to be written over: see `spare`."""
+    if array.nbytes >= LARGE:
+        leaf._spares = (*leaf._spares[-1:], array)
+
+
+def spare(leaf):
+    """An array of a leaf's shape and dtype to write over, or None.
+
+    A fresh array of a million numbers is mapped in by the system page by page, which takes as long
+    as computing them. So a leaf keeps the arrays of its last gradient and of its value before the
+    last step, and lets go of one for the next. But only where it is the last to hold it: a list of
+    ops, a view, or you, count as another reference, and then the array never changes again.
+    """
+    for i in range(len(leaf._spares)):
+        if sys.getrefcount(leaf._spares[i]) == 2:  # the tuple's, and the argument here
+            found = leaf._spares[i]
+            leaf._spares = (*leaf._spares[:i], *leaf._spares[i + 1 :])
+            own = found.flags.owndata and found.flags.writeable
+            return (
+                found if own and found.shape == leaf.shape and found.dtype == leaf.dtype else None
+            )
+    return None
+
+
+@contextlib.contextmanager
+def setting(variable, value):
+    """Within this block a context variable has this value."""
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)

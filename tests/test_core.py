@@ -990,7 +990,215 @@ def test_losses_explain_shapes_and_labels():
         mg.grad(lambda x: x * 2.0)(np.ones(3))
 
 
+# Debug mode: the op that makes the first NaN or infinity.
+
+
+@pytest.mark.parametrize(
+    "f, x, says",
+    [
+        (np.log, [1.0, 0.0], r"OpNode \d+: Log\(\(2,\)\): output 0 is -inf at entry \(1,\).*log"),
+        (lambda x: 1.0 / x, [2.0, 0.0], r"Divide.*output 0 is inf at entry \(1,\).*division by 0"),
+        (lambda x: np.exp(1000.0 * x), [1.0], r"Exp.*is inf.*overflows"),
+        (lambda x: np.sum(np.sqrt(x)), [1.0, 0.0], r"Sqrt.*gradient of input 0 is inf.*slope at 0"),
+        (lambda x: x * 1e300 * 1e300, 2.0, r"Multiply.*is inf at entry \(\).*smaller rate"),
+        (lambda x: x + np.array([0.0, np.nan]), [1.0, 2.0], r"Add.*is nan.*so is input 1"),
+        (lambda x: np.mean(x) * 0.0, [np.inf], r"Mean.*is inf.*so is input 0"),
+    ],
+)
+def test_debug_mode_names_the_op_that_makes_the_first_infinity(f, x, says):
+    with np.errstate(all="ignore"):
+        f(mg.TensorNode(x)).backward()  # off by default
+        with mg.debug(), pytest.raises(FloatingPointError, match=says):
+            f(mg.TensorNode(x)).backward()
+        f(mg.TensorNode(x)).backward()  # and off again
+
+
+def test_debug_mode_sees_what_is_not_recorded_and_walks_over_walks():
+    with mg.debug(), np.errstate(all="ignore"):
+        with mg.no_grad(), pytest.raises(FloatingPointError, match="^Log: output 0 is -inf"):
+            np.log(mg.TensorNode(0.0))
+        with pytest.raises(FloatingPointError, match=r"Divide.*is inf.*division by 0"):
+            mg.grad(mg.grad(np.sqrt))(0.0)  # the backward of the root is ops, too: ȳ / (2y)
+        assert mg.grad(mg.grad(lambda x: x**3))(2.0) == pytest.approx(12.0)
+        product, total = Halves.do_forward(mg.TensorNode(np.ones(4)))
+        np.sum(product * total).backward()
+
+
+class Halves(mg.Op):
+    """Two outputs."""
+
+    @staticmethod
+    def forward(context, x):
+        return x[:2] * 1.0, x[2:] * 1.0
+
+    @staticmethod
+    def backward(context, gfirst, gsecond):
+        return np.concatenate([gfirst, gsecond])
+
+
+# Arrays that are written over: only those that nobody else holds.
+
+
+def network(n=128):
+    """A product that is large enough for its arrays to be kept, and a step of it."""
+    from minigrad.optim import SGD
+
+    rng = np.random.default_rng(3)
+    w, x = mg.TensorNode(rng.standard_normal((n, n))), rng.standard_normal((n, n))
+    sgd = SGD([w], rate=1e-4, momentum=0.5)
+
+    def step():
+        sgd.zero_grad()
+        loss = np.sum((x @ w) ** 2)
+        loss.backward()
+        sgd.step()
+        return loss
+
+    return w, step
+
+
+@pytest.mark.relaxed
+def test_arrays_of_gradients_and_values_are_used_again():
+    w, step = network()
+    seen = set()
+    for _ in range(6):
+        step()
+        seen |= {w.grad.ctypes.data, w.value.ctypes.data}
+    assert len(seen) <= 4
+
+
+@pytest.mark.relaxed
+@pytest.mark.parametrize("hold", [lambda a: a, lambda a: a[3:], lambda a: memoryview(a), iter])
+def test_an_old_gradient_or_value_that_somebody_holds_never_changes(hold):
+    w, step = network()
+    held, copies = [], []
+    for _ in range(8):
+        losses = step()  # noqa: F841  its list is held until the next
+        for array in (w.grad, w.value):
+            held.append(hold(array))
+            copies.append(np.array(array if hold is iter else np.asarray(held[-1])))
+    for kept, copy_ in zip(held, copies, strict=True):
+        np.testing.assert_array_equal(np.asarray(list(kept) if hold is iter else kept), copy_)
+
+
+def test_steps_are_the_same_whether_or_not_somebody_watches():
+    (w, step), (watched, other_step) = network(), network()
+    kept = []
+    for _ in range(6):
+        step()
+        kept.append((other_step(), watched.grad, watched.value))
+    np.testing.assert_array_equal(w.value, watched.value)
+
+
+@pytest.mark.relaxed
+def test_a_list_recorded_before_steps_keeps_its_point():
+    """The derivative of a loss is that of the point where it was recorded, steps later too."""
+    w, step = network()
+    early = np.sum(w * w)
+    point = w.value.copy()
+    for _ in range(4):
+        step()
+    w.zero_grad()
+    early.backward()
+    np.testing.assert_array_equal(w.grad, 2.0 * point)
+
+
+def test_an_array_that_belongs_to_another_is_not_written_over():
+    """The first value of a leaf may be a view of somebody's data, or read-only."""
+    data = np.random.default_rng(0).standard_normal((2, 128, 128))
+    before, (w, step) = data.copy(), network()
+    for value in (data[0], np.broadcast_to(data[1, 0], (128, 128))):
+        w.value = value
+        del value
+        for _ in range(4):
+            step()
+    np.testing.assert_array_equal(data, before)
+    frozen = data[1].copy()
+    frozen.flags.writeable = False
+    w.value = frozen
+    del frozen
+    for _ in range(4):
+        step()
+
+
+def test_a_value_of_another_shape_or_dtype_gets_arrays_of_its_own():
+    w = mg.TensorNode(np.ones((128, 128)))
+    for value in (np.ones((128, 200)), np.ones((128, 200), np.float32), np.ones((128, 64))):
+        np.sum(np.ones((4, 128)) @ w).backward()
+        w.zero_grad()
+        w.value = value
+        np.sum(np.ones((4, 128)) @ w).backward()
+        assert w.grad.shape == value.shape and w.grad.dtype == value.dtype
+        np.testing.assert_array_equal(w.grad, 4.0)
+        w.zero_grad()
+
+
 # Derivatives of derivatives.
+
+
+class Softplus(mg.Op):
+    """ln(1 + eˣ), with out=, which a node refuses: hence the reference."""
+
+    runs = []
+
+    @staticmethod
+    def forward(context, x, scale=1.0):
+        context["x"], context["scale"] = x, scale
+        return np.log1p(np.exp(x * scale), out=np.empty(np.shape(x)))
+
+    @staticmethod
+    def backward(context, gy):
+        y = np.exp(-context["x"] * context["scale"], out=np.empty(np.shape(context["x"])))
+        y += 1.0
+        return gy * context["scale"] / y
+
+    @staticmethod
+    def reference(x, scale=1.0):
+        Softplus.runs.append(scale)
+        return np.log(1.0 + np.exp(x * scale))
+
+
+def test_an_op_with_buffers_names_a_reference_for_higher_orders():
+    assert mg.gradcheck(Softplus, np.array([0.5, -1.0]), scale=2.0).second_order is True
+    x, plain = np.array([0.5, -1.0]), lambda x: np.sum(np.log(1.0 + np.exp(2.0 * x)))
+    f = lambda x: np.sum(Softplus.do_forward(x, scale=2.0))
+    Softplus.runs.clear()
+    np.testing.assert_allclose(mg.grad(f)(x), mg.grad(plain)(x), rtol=1e-14)
+    assert not Softplus.runs  # the first order does without
+    np.testing.assert_allclose(mg.hessian(f)(x), mg.hessian(plain)(x), rtol=1e-14)
+    assert Softplus.runs
+    third = lambda f: mg.grad(lambda x: np.sum(mg.grad(lambda x: np.sum(mg.grad(f)(x)))(x)))(x)
+    np.testing.assert_allclose(third(f), third(plain), rtol=1e-12)
+    _, push = mg.jvp(f, (x,), (np.ones(2),))
+    np.testing.assert_allclose(push, np.sum(mg.grad(plain)(x)))
+
+
+class Product(mg.Multiply):
+    """A product of two, with a reference; the tests hand it inputs that depend on each other."""
+
+    @staticmethod
+    def reference(x, y):
+        return x * y
+
+
+def test_a_reference_whose_inputs_depend_on_each_other_counts_nothing_twice():
+    """d²/dx² of x sin x, where the product gets x and sin x."""
+    f = lambda x: Product.do_forward(x, np.sin(x))
+    assert mg.grad(f)(0.7) == pytest.approx(np.sin(0.7) + 0.7 * np.cos(0.7), rel=1e-14)
+    second = 2 * np.cos(0.7) - 0.7 * np.sin(0.7)
+    assert mg.grad(mg.grad(f))(0.7) == pytest.approx(second, rel=1e-14)
+
+
+def test_a_reference_that_computes_something_else_is_refused():
+    wrong = type("Wrong", (Product,), {"reference": staticmethod(lambda x, y: x + y)})
+    with pytest.raises(ValueError, match="Wrong.forward gave another value"):
+        mg.grad(mg.grad(lambda x: wrong.do_forward(x, x)))(3.0)
+
+
+def test_a_reference_may_ignore_an_input():
+    first = type("First", (Product,), {"reference": staticmethod(lambda x, y: x * 0.0)})
+    f = lambda x: first.do_forward(x, x * 0.0)
+    assert mg.grad(mg.grad(f))(3.0) == 0.0
 
 
 def test_derivatives_of_any_order():

@@ -118,6 +118,20 @@ def test_an_inner_gradient_sees_the_outer_variable():
     assert outer(2.0) == pytest.approx(24.0)
 
 
+def test_an_inner_gradient_at_a_node_holds_still_what_depends_on_it_outside():
+    """d/dx (x sin a) at x = a is sin a, whose derivative is cos a: the sine is no function of x."""
+    closure = lambda a: mg.grad(lambda x: x * np.sin(a))(a)
+    assert closure(0.7) == pytest.approx(np.sin(0.7))
+    assert mg.grad(closure)(0.7) == pytest.approx(np.cos(0.7), rel=1e-14)
+    in_advance = lambda a: (lambda b: mg.grad(lambda x: x * b)(a))(np.sin(a))
+    assert mg.grad(in_advance)(0.7) == pytest.approx(np.cos(0.7), rel=1e-14)
+    by_pullback = lambda a: mg.vjp(lambda x, y: x * y, a, np.sin(a))[1](1.0)[0]
+    assert mg.grad(by_pullback)(0.7) == pytest.approx(np.cos(0.7), rel=1e-14)
+    again = lambda a: mg.checkpoint(lambda x, y: x * y)(a, np.sin(a))
+    second = 2 * np.cos(0.7) - 0.7 * np.sin(0.7)
+    assert mg.grad(mg.grad(again))(0.7) == pytest.approx(second, rel=1e-14)
+
+
 def test_an_inner_gradient_leaves_the_outer_list_alone():
     """Only what lies between the inner output and its x is run again."""
     runs = []
