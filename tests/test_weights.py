@@ -110,13 +110,17 @@ def test_the_same_weights_are_the_same_bytes(tmp_path):
 
 
 BAD_STATES = [
-    (lambda s: s.pop("scale"), ["scale: missing; expected float64 ()"]),
-    (lambda s: s.update(scales=np.ones(2)), ["scales: float64 (2,); expected no such name"]),
+    (lambda s: s.pop("scale"), ["scale: nothing; expected float64 ()"]),
+    (lambda s: s.update(scales=np.ones(2)), ["scales: float64 (2,); expected nothing"]),
     (lambda s: s.update(scale=np.ones(2)), ["scale: float64 (2,); expected float64 ()"]),
     (lambda s: s.update(seen=np.float32(1)), ["seen: float32 (); expected float64 ()"]),
     (
         lambda s: s.update({"file.weight": s["file.weight"].T, "extra": s.pop("file.bias")}),
-        ["file.weight: float32 (3, 2); expected float32 (2, 3)", "extra: ", "file.bias: missing"],
+        [
+            "file.weight: float32 (3, 2); expected float32 (2, 3)",
+            "extra: ",
+            "file.bias: nothing; expected float32 (3,)",
+        ],
     ),
 ]
 
@@ -134,8 +138,8 @@ def test_a_state_that_does_not_fit_is_refused_whole(spoil, words):
 
 
 @pytest.mark.parametrize("given", ["model.npz", [("scale", 1.0)], None])
-def test_a_state_is_a_dict(given):
-    with pytest.raises(ValueError, match=r"expected a dict, as minigrad\.interop\.load"):
+def test_a_state_is_a_mapping(given):
+    with pytest.raises((TypeError, AttributeError)):
         Counting().load_state_dict(given)
 
 

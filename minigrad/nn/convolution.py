@@ -7,7 +7,7 @@ What a window sees, wherever it stands, becomes a column; a convolution is then 
 import numpy as np
 
 from minigrad.core import Op, TensorNode
-from minigrad.nn.linear import first_weights
+from minigrad.nn.linear import Linear
 from minigrad.nn.module import Module, misfit
 
 
@@ -16,20 +16,15 @@ class Conv2d(Module):
 
     x (n, n_in, H, W), y (n, n_out, H′, W′); `weight` (n_out, n_in, size, size), `bias` (n_out, 1).
     The window moves by `stride` over the image, which gets `padding` zeros on each side:  H′ =
-    ⌊(H + 2 padding − size) / stride⌋ + 1. Raises ValueError where the image has other channels or
-    is smaller than the window. LeCun et al. 1989. (The name is the field's; for a convolution in
-    the sense of mathematics the weight would be turned by 180 degrees.)
+    ⌊(H + 2 padding − size) / stride⌋ + 1. `options` as for `Linear`. Raises ValueError where the
+    image has other channels or is smaller than the window. LeCun et al. 1989. (The name is the
+    field's; for a convolution in the sense of mathematics the weight would be turned around.)
     """
 
-    def __init__(
-        self, n_in, n_out, size, stride=1, padding=0, rng=None, dtype=np.float64, init="he"
-    ):
-        if min(size, stride, padding + 1) < 1:
-            given = f"size {size}, stride {stride}, padding {padding}"
-            raise misfit(self, given, "size and stride of at least 1, padding of at least 0")
-        drawn = first_weights(init, rng, n_in * size * size, n_out, dtype)
-        self.weight = TensorNode(drawn.T.reshape(n_out, n_in, size, size))
-        self.bias = TensorNode(np.zeros((n_out, 1), dtype))
+    def __init__(self, n_in, n_out, size, stride=1, padding=0, **options):
+        matrix = Linear(n_in * size * size, n_out, **options).weight.value.T
+        self.weight = TensorNode(matrix.reshape(n_out, n_in, size, size))
+        self.bias = TensorNode(np.zeros((n_out, 1), matrix.dtype))
         self.stride, self.padding = stride, padding
 
     def forward(self, x):

@@ -26,18 +26,6 @@ def glorot(rng, n_in, n_out):
 INITIALISATIONS = {"he": he, "glorot": glorot}
 
 
-def first_weights(init, rng, n_in, n_out, dtype):
-    """A matrix (n_in, n_out), as `init`, "he", "glorot" or such a function, draws it."""
-    for name, n in ("n_in", n_in), ("n_out", n_out):
-        if n != int(n) or n < 1:
-            raise ValueError(f"{name} is {n!r}; expected a whole number of at least 1")
-    if not callable(init) and init not in INITIALISATIONS:
-        known = ", ".join(map(repr, INITIALISATIONS))
-        raise ValueError(f"init={init!r}; expected {known} or a function of (rng, n_in, n_out)")
-    draw = init if callable(init) else INITIALISATIONS[init]
-    return draw(np.random.default_rng(rng), n_in, n_out).astype(dtype)
-
-
 class Linear(Module):
     """Y = XW + b, with X (n, n_in), W `weight` (n_in, n_out), b `bias` (n_out,), Y (n, n_out).
 
@@ -46,7 +34,13 @@ class Linear(Module):
     """
 
     def __init__(self, n_in, n_out, rng=None, dtype=np.float64, init="he"):
-        self.weight = TensorNode(first_weights(init, rng, n_in, n_out, dtype))
+        for name, n in ("n_in", n_in), ("n_out", n_out):
+            if n != int(n) or n < 1:
+                raise misfit(self, f"{name}={n!r}", "a whole number of at least 1")
+        if not callable(init) and init not in INITIALISATIONS:
+            raise misfit(self, f"init={init!r}", "'he', 'glorot' or f(rng, n_in, n_out)")
+        draw = init if callable(init) else INITIALISATIONS[init]
+        self.weight = TensorNode(draw(np.random.default_rng(rng), n_in, n_out).astype(dtype))
         self.bias = TensorNode(np.zeros(n_out, dtype))
 
     def forward(self, x):

@@ -73,21 +73,13 @@ class Module:
 
         `state` {name: array} has the names of this module's own state, each with the same shape and
         dtype. Raises ValueError that names every entry that is missing, unexpected or does not fit;
-        the module is then as it was.
+        the module is then as it was. (`minigrad.interop.load` reads a state from a file.)
         """
-        if not isinstance(state, dict):
-            raise misfit(self, type(state).__name__, "a dict, as minigrad.interop.load gives")
-        given, fits = (
-            {name: f"{np.asarray(array).dtype} {np.shape(array)}" for name, array in each.items()}
-            for each in (state, self.state_dict())
-        )
-        if given != fits:
-            lines = [
-                f"{name}: {given.get(name, 'missing')}; expected {fits.get(name, 'no such name')}"
-                for name in {**fits, **given}
-                if given.get(name) != fits.get(name)
-            ]
-            raise misfit(self, "another state\n  " + "\n  ".join(lines), "its own; nothing changed")
+        own = self.state_dict()
+        kind = lambda a: "nothing" if a is None else f"{np.asarray(a).dtype} {np.shape(a)}"
+        kinds = {name: (kind(state.get(name)), kind(own.get(name))) for name in {**own, **state}}
+        if wrong := [f"\n  {name}: {a}; expected {b}" for name, (a, b) in kinds.items() if a != b]:
+            raise misfit(self, "another state" + "".join(wrong), "its own; nothing was changed")
         for name, node in self.named(TensorNode):
             node.value = np.array(state[name])[()]
         for name, buffer in self.named(np.ndarray):

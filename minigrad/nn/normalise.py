@@ -24,16 +24,14 @@ class BatchNorm(Module):
 
     def forward(self, x):
         shape, n = np.shape(x), self.mean.size
-        if len(shape) not in (2, 4) or shape[1] != n:
-            raise misfit(self, f"shape {shape}", f"(batch, {n}) or (batch, {n}, H, W)")
+        if len(shape) not in (2, 4) or shape[1] != n or self.training and np.size(x) <= n:
+            wanted = f"(batch, {n}) or (batch, {n}, H, W), in training two numbers a feature"
+            raise misfit(self, f"shape {shape}", wanted)
         axes, along = (0, 2, 3)[: len(shape) - 1], (n, 1, 1)[: len(shape) - 1]
         mean, variance = np.reshape(self.mean, along), np.reshape(self.variance, along)
         if self.training:
-            m = np.size(x) // n
-            if m < 2:
-                given = f"shape {shape} in training, where one number has no variance"
-                raise misfit(self, given, "a larger batch, or a model.eval() before")
             mean, variance = moments(x, axes)
+            m = np.size(x) // n
             self.mean = self._follow(self.mean, mean)
             self.variance = self._follow(self.variance, variance * (m / (m - 1)))
         scaled = (x - mean) / np.sqrt(variance + self.epsilon)

@@ -4,7 +4,7 @@ A batch of n sequences of T steps, d numbers in a step, is an array (n, T, d); o
 below d, each of which stands for a step with a 1 in that place and 0 elsewhere.
 
     >>> lstm, read_out = LSTM(70, 50, rng=0), Linear(50, 5, rng=1)
-    >>> outputs, (h, c) = lstm(X)                         # (n, T, 50), (n, 50), (n, 50)
+    >>> outputs, h, c = lstm(X)                           # (n, T, 50), (n, 50), (n, 50)
     >>> loss = cross_entropy(read_out(h), y)
 """
 
@@ -12,9 +12,9 @@ from functools import partial
 
 import numpy as np
 
-from minigrad.core import Op, TensorNode
+from minigrad.core import Op
 from minigrad.functions import sigmoid
-from minigrad.nn.linear import Linear, as_function, first_weights
+from minigrad.nn.linear import Linear, as_function
 from minigrad.nn.module import Module, misfit
 from minigrad.nn.noise import Dropout, masked
 
@@ -25,26 +25,24 @@ class Recurrent(Module):
     `input` is the `Linear` layer of W and b, `recurrent` is U, which the state before meets.
     """
 
-    def __init__(
-        self, n_in, n_hidden, blocks, rng=None, dtype=np.float64, init="glorot", dropout=0.0
-    ):
-        rng = np.random.default_rng(rng)
-        self.input = Linear(n_in, blocks * n_hidden, rng, dtype, init)
-        self.recurrent = TensorNode(first_weights(init, rng, n_hidden, blocks * n_hidden, dtype))
-        self.dropout = Dropout(dropout, rng)
+    def __init__(self, n_in, n_hidden, blocks, dropout=0.0, rng=None, init="glorot", **options):
+        options |= {"rng": np.random.default_rng(rng), "init": init}
+        self.input = Linear(n_in, blocks * n_hidden, **options)
+        self.recurrent = Linear(n_hidden, blocks * n_hidden, **options).weight
+        self.dropout = Dropout(dropout, options["rng"])
 
     def forward(self, x, *state):
         (d, _), (k, _), shape = self.input.weight.shape, self.recurrent.shape, np.shape(x)
-        integers = getattr(x, "dtype", np.dtype(float)).kind in "iu"
+        integers = x.dtype.kind in "iu"
         fits = len(shape) == 2 and np.all((0 <= x) & (x < d)) if integers else shape[2:] == (d,)
         if not fits or 0 in shape:
-            given = f"{'integers' if integers else 'floats'} of shape {shape}"
-            raise misfit(self, given, f"(n, T, {d}), or (n, T) integers from 0 to {d - 1}")
+            wanted = f"(n, T, {d}), or (n, T) integers from 0 to {d - 1}"
+            raise misfit(self, f"{x.dtype} of shape {shape}", wanted)
         n, T = shape[:2]
         state = state or [np.zeros((n, k), self.recurrent.dtype)] * self.parts
         if [np.shape(part) for part in state] != [(n, k)] * self.parts:
-            given = f"a state of shapes {[np.shape(part) for part in state]}"
-            raise misfit(self, given, f"{self.parts} of {(n, k)}, or none, to begin with zeros")
+            shapes = f"a state of shapes {[np.shape(part) for part in state]}"
+            raise misfit(self, shapes, f"{self.parts} of {(n, k)}, or none, to begin with zeros")
         if integers:
             z = self.input.weight[x] + self.input.bias
         else:
