@@ -2,7 +2,7 @@
 # Written for GNU make 3.81, which is what macOS carries. What a rule does stands in tools/.
 
 .DEFAULT_GOAL := help
-.PHONY: help serve book pdf test bench assignment clean distclean set-up
+.PHONY: help serve book pdf test bench published assignment clean distclean set-up
 
 PORT ?= 8000
 PYTHON ?=
@@ -41,6 +41,9 @@ test: set-up .venv/.test-packages ## build the book and run all tests, the brows
 
 bench: set-up .venv/.bench-packages ## race minigrad against its peers; the performance page shows the result
 	@$(PY) -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+published: set-up ## reach results that others published, several seeds each: a quarter of an hour
+	@$(PY) -m benchmarks.published $(if $(DATA),--folder $(DATA))
 
 assignment: set-up .venv/.test-packages ## write notebooks for students and instructor: IDS="relu normalize"
 	@$(PY) tools/assignment.py $(IDS)

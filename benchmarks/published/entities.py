@@ -128,7 +128,11 @@ def experiment(folder=None):
                 best = model.state_dict()
         model.load_state_dict(best)
         loss, accuracy = min(curve)
-        result = {"valid": loss, "valid_accuracy": accuracy, "epochs": 1 + curve.index(min(curve))}
+        result = {
+            "valid": loss,
+            "valid_accuracy": accuracy,
+            "best_epoch": 1 + curve.index(min(curve)),
+        }
         if final:
             result |= zip(("test", "test_accuracy"), evaluate(model, cross_entropy, *test))
         parameters = sum(p.value.size for p in model.parameters())
