@@ -106,7 +106,7 @@ export function makeErrors({ onExponent }) {
     wager.setAttribute("d", bet === null ? "" : `M${across(bet)},0V${TALL}`);
     // Straight lines on these axes: log error = log c + power log h, where they lie inside the picture.
     const { truncation, rounding, order } = theory;
-    const laws = showTheory ? [[truncation, order, `h${order > 1 ? "⁰¹²³⁴"[order] : ""}`, "the bend, ", "end"], [rounding, -1, "ε / h", "rounding, ", "start"]].filter(([c]) => c > 0) : [];
+    const laws = showTheory ? [[truncation, order, `h${order > 1 ? "⁰¹²³⁴"[order] : ""}`, "the bend, ", "end"], [rounding, -1, "eps / h", "rounding, ", "start"]].filter(([c]) => c > 0) : [];
     const height = (c, power, at) => floor - ((Math.log10(c) + power * at - low) / (high - low)) * floor;
     lines.setAttribute("d", laws.map(([c, power]) => `M${across(left)},${height(c, power, left)}L${across(right)},${height(c, power, right)}`).join(""));
     const labelled = laws.map(([c, power, text, word, anchor]) => {
