@@ -284,17 +284,21 @@ def pull_back(outputs, cotangents, wrt=(), differentiable=False, keep=False, wat
     `watch`           called with each share as it is added: watch(record, node, share)
     Raises ValueError or TypeError, naming the op, where a backward breaks its promise.
     """
-    adjoints, debugging = {}, "debug" in _modes.get()
+    adjoints, asked, debugging = {}, set(map(id, wrt)), "debug" in _modes.get()
 
     def add(node, share):
-        if node in adjoints:
-            share = adjoints[node] + share  # used twice, blamed twice
-        adjoints[node] = share
+        if node not in adjoints:
+            adjoints[node] = share
+        elif node.source is None and type(share) is np.ndarray and watch is None:
+            adjoints[node] += share  # a leaf's adjoint is its own array: no need for another
+        else:
+            adjoints[node] = adjoints[node] + share  # used twice, blamed twice
 
     for node, cotangent in zip(outputs, cotangents, strict=True):
-        add(node, cotangent)
+        add(node, cotangent.copy() if type(cotangent) is np.ndarray else cotangent)
     for record in reversed(_downstream(wrt, wengert_list(*outputs))):
-        goutputs = tuple(map(adjoints.get, record.outputs))
+        made = record.outputs
+        goutputs = tuple(map(adjoints.get, made))
         if keep:
             record.adjoints = goutputs
         if record.blanks:
@@ -311,6 +315,9 @@ def pull_back(outputs, cotangents, wrt=(), differentiable=False, keep=False, wat
                 add(node, share)
                 if watch is not None:
                     watch(record, node, share)
+        for node in made:  # done with: let go of its adjoint
+            if id(node) not in asked:
+                adjoints.pop(node, None)
     if keep:
         for node, adjoint in adjoints.items():
             if node.source is None:

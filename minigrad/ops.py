@@ -96,8 +96,8 @@ class Power(Op):
     def backward(context, gz):
         x, p = context["x"], context["p"]
         wanted_x, wanted_p = context.get("wanted", (True, True))
-        if not wanted_p and np.ndim(p) == 0:  # the usual case, x**2: one product is enough
-            return (gz * (p * x ** (p - 1)) if p != 0 else gz * np.zeros_like(x)), None
+        if not wanted_p and np.ndim(p) == 0 and p != 0:  # the usual cases, x**2 and x**3
+            return gz * (p * (x if p == 2 else x ** (p - 1))), None
         flat = (p == 0) & (x == 0)  # 0⁰⁻¹ is infinite, but its factor p is 0
         gx = gz * (p * x ** np.where(flat, 1.0, p - 1)) if wanted_x else None
         gp = gz * (x**p * np.log(np.where(x == 0, 1.0, x))) if wanted_p else None
@@ -117,16 +117,13 @@ class MatMul(Op):
     @staticmethod
     def backward(context, gz):
         x, y = context["x"], context["y"]
-        if y.ndim == 2:
+        if y.ndim <= 2:
             return _through_matrix(context, gz)
-        # A vector on the left is a matrix of one row, on the right of one column.
-        rows = x if x.ndim > 1 else np.reshape(x, (1, -1))
-        columns = y if y.ndim > 1 else np.reshape(y, (-1, 1))
-        stack = np.broadcast_shapes(rows.shape[:-2], columns.shape[:-2])
-        gz = np.reshape(gz, (*stack, rows.shape[-2], columns.shape[-1]))
-        gx = undo_broadcasting(gz @ np.swapaxes(columns, -1, -2), rows.shape)
-        gy = undo_broadcasting(np.swapaxes(rows, -1, -2) @ gz, columns.shape)
-        return np.reshape(gx, x.shape), np.reshape(gy, y.shape)
+        rows = x if x.ndim > 1 else np.reshape(x, (1, -1))  # a vector is a matrix of one row
+        stack = np.broadcast_shapes(rows.shape[:-2], y.shape[:-2])
+        gz = np.reshape(gz, (*stack, rows.shape[-2], y.shape[-1]))
+        gx = undo_broadcasting(gz @ np.swapaxes(y, -1, -2), rows.shape)
+        return np.reshape(gx, x.shape), undo_broadcasting(np.swapaxes(rows, -1, -2) @ gz, y.shape)
 
 
 class Affine(Op):
@@ -154,17 +151,19 @@ class Affine(Op):
 
 
 def _through_matrix(context, gz):
-    """X̄ and Ȳ of Z = XY where Y is one matrix, for all rows of X at once.
+    """X̄ and Ȳ of Z = XY where Y is one matrix (a vector is one column), for all rows of X at once.
 
-    Where the engine has the array of Y's last gradient to spare, Ȳ is written into it: a fresh
-    array of that size is mapped in by the system page by page, which takes as long as the product.
+    Where the engine has the array of Y's last gradient to spare, Ȳ is written into it.
     """
     x, y = context["x"], context["y"]
     wanted, spare = context.get("wanted", (True, True)), context.get("spare", (None, None))
-    gz = _rows(gz)
-    gx = gz @ y.T if wanted[0] else None
-    gy = np.matmul(_rows(x).T, gz, out=spare[1]) if wanted[1] else None
-    return gx if x.ndim == 2 or gx is None else np.reshape(gx, x.shape), gy
+    columns = y if y.ndim == 2 else np.reshape(y, (-1, 1))
+    gz, gx, gy = np.reshape(gz, (-1, columns.shape[1])), None, None
+    if wanted[0]:
+        gx = np.reshape(gz @ columns.T, x.shape)
+    if wanted[1]:
+        gy = _rows(x).T @ gz if y.ndim == 1 else np.matmul(_rows(x).T, gz, out=spare[1])
+    return gx, gy if gy is None or y.ndim == 2 else np.reshape(gy, y.shape)
 
 
 def _rows(x):
@@ -506,7 +505,8 @@ class Scatter(Op):
     def forward(context, x, shape, index):
         context["index"] = index
         y = np.zeros(shape, np.asarray(x).dtype)
-        np.add.at(y, index, x)
+        put = np.add.at if _repeats(index) else np.ndarray.__setitem__  # which is faster
+        put(y, index, x)
         return y
 
     @staticmethod
@@ -576,6 +576,12 @@ def _negated(x):
 
 def _where(mask, x, y):
     return Where.do_forward(mask.value if isinstance(mask, TensorNode) else mask, x, y)
+
+
+def _repeats(index):
+    """Whether an index may take an entry twice: arrays and lists of numbers may, slices do not."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(isinstance(part, np.ndarray | list) for part in parts)
 
 
 def _own(index):
