@@ -140,6 +140,12 @@ def draws(context, x):
     return x * context["mask"]
 
 
+def squares_in_a_loop(context, x):
+    """A forward that no node can take: the list of its backward is recorded beside arrays."""
+    context["x"] = np.array([entry for entry in x.flat]).reshape(x.shape)
+    return context["x"] ** 2
+
+
 def untracked(context, x):
     context["y"] = y = np.exp(getattr(x, "value", x))
     return np.exp(x) if isinstance(x, mg.TensorNode) else y
@@ -288,6 +294,39 @@ MISTAKES = [
         of(mg.Expand, lambda c, g: np.max(g, axis=0)),
         (X[0], {"shape": (4, 3)}),
         "use the sum",
+    ),
+    (
+        "extra-term",
+        of(mg.Cos, lambda c, g: g * (1.0 - np.sin(c["x"]))),
+        (X,),
+        "leave out 1",
+    ),
+    (
+        "missing-factor",
+        of(mg.Power, lambda c, g: (g * c["p"] * c["x"] ** (c["p"] - 1.0), g * c["x"] ** c["p"])),
+        (POSITIVE, X),
+        r"multiply by ln context\['x'\]",
+    ),
+    (
+        "missing-factor",
+        of(mg.LogSumExp, lambda c, g: g * np.exp(c["x"])),
+        (X, {"axis": None}),
+        r"divide by exp context\['y'\]",
+    ),
+    (
+        "missing-factor",
+        op(squares_in_a_loop, lambda c, g: g * 2.0),
+        (X,),
+        r"multiply by context\['x'\]",
+    ),
+    (
+        "wrong-where-negative",
+        op(
+            lambda c, x: c.setdefault("y", np.where(x > 0, x, 0.1 * x)),
+            lambda c, g: g * (c["y"] > 0),
+        ),
+        (X,),
+        "where the input is negative",
     ),
     ("wrong-side", of(ReLU, lambda c, g: g * (c["x"] < 0)), (X,), "is 0"),
     ("wrong-side", of(ReLU, lambda c, g: np.where(c["x"] > 0, 0.0, g)), (X,), "exchange"),

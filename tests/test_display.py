@@ -86,6 +86,36 @@ def test_an_op_without_a_line_of_its_own_is_written_as_a_call():
     assert shown.rows[-1].expression == "Sum(v₀)" and shown.rows[-1].rule == ""
 
 
+# Not those of matrices and of words; the rule of a power is that of a constant exponent.
+FORMULAS = {"Add": 2, "Subtract": 2, "Multiply": 2, "Divide": 2} | dict.fromkeys(
+    set(display.LINES) - {"Add", "Subtract", "Multiply", "Divide", "MatMul", "Maximum"}, 1
+)
+
+
+@pytest.mark.parametrize("name", sorted(FORMULAS))
+def test_what_a_line_says_is_what_its_op_computes(name):
+    """Read as a formula, each line gives the primal, and each rule the tangent, of its row."""
+    n, constants = FORMULAS[name], (1.3,) * (name == "Power")
+    f = lambda *x: getattr(mg, name).do_forward(*x, *constants)
+    shown = trace(f, *(0.7, 1.3)[:n], seed=(0.4, -0.9)[:n])
+    row = shown.rows[-1]
+    known = {display.dotted(one.name): one.tangent for one in shown.rows}
+    known |= {one.name: one.primal for one in shown.rows}
+    functions = dict(ln=np.log, exp=np.exp, sin=np.sin, cos=np.cos, tan=np.tan, tanh=np.tanh)
+    functions |= dict(sqrt=np.sqrt, sign=np.sign, σ=lambda x: 1 / (1 + np.exp(-x)))
+
+    def read(formula):
+        for letter in sorted(known, key=len, reverse=True):
+            formula = formula.replace(letter, f"({known[letter]!r})".replace("np.float64", ""))
+        formula = re.sub(r"\|(.*?)\|", r"abs(\1)", formula).replace("2 (", "2 * (")
+        for sign, python in {"×": "*", "−": "-", "^": "**", "²": "**2", "√": "sqrt"}.items():
+            formula = formula.replace(sign, python)
+        return eval(formula, functions)
+
+    assert read(row.expression) == pytest.approx(row.primal, rel=1e-12)
+    assert read(row.rule) == pytest.approx(row.tangent, rel=1e-12)
+
+
 def test_a_name_with_signs_of_html_is_escaped():
     shown = trace(lambda x: x * 2.0, **{"<b>": 1.0})
     assert page(shown).tables[0]["rows"][1][1] == "<b>"
