@@ -8,9 +8,12 @@ notebook's no anywidget.
 from importlib import import_module
 
 _HOME = {
+    "CostExplorer": "page",
     "Nudge": "page",
     "TracePlayer": "page",
     "LiveMLP": "page",
+    "SwellMeter": "page",
+    "MemoryTimeline": "page",
     "Trainer": "trainer",
     "VCurve": "page",
 }

@@ -213,6 +213,79 @@ class VCurve(PageWidget, folder="v_curve"):
         super().__init__(expression=expression, at=at, along=along, h=h, **options)
 
 
+class CostExplorer(PageWidget, folder="cost_explorer"):
+    """What the Jacobian of a network with n inputs and m outputs costs: by forward sweeps, by
+    reverse sweeps, by nudging; multiplications, and milliseconds of this machine.
+
+    `n`, `m`    inputs and outputs: 1, 4, 16, 64 or 256
+    `width`     of the hidden layer: 16, 128 or 512
+    `by`        what the map shows: "count" (multiplications) or "clock"
+    `measured`  rows of n, m, width and three times in ms; measured now, if not given, which takes
+                a few seconds; [] for none
+
+    Raises `traitlets.TraitError` where a size or `by` is none of these.
+    """
+
+    n = traitlets.Enum([1, 4, 16, 64, 256], 256).tag(sync=True)
+    m = traitlets.Enum([1, 4, 16, 64, 256], 1).tag(sync=True)
+    width = traitlets.Enum([16, 128, 512], 128).tag(sync=True)
+    by = traitlets.Enum(["count", "clock"], "count").tag(sync=True)
+    measured = traitlets.List().tag(sync=True)
+
+    def __init__(self, n=256, m=1, measured=None, **options):
+        if measured is None:
+            from minigrad.widgets.sweep_times import sweep_times
+
+            measured = sweep_times()
+        super().__init__(n=n, m=m, measured=[list(row) for row in measured], **options)
+
+
+class MemoryTimeline(PageWidget, folder="memory_timeline"):
+    """A chain of steps, forwards and backwards: which states are kept, and which computed twice.
+
+    `length`       how many steps the chain has, 4 to 128
+    `plan`         "all" (store every state), "every" (a checkpoint every `every` steps), "sqrt",
+                   "recursive" (halve, and halve again) or "own" (those of `checkpoints`)
+    `every`        the distance of the checkpoints, 1 to 128
+    `checkpoints`  the states that the reader's own plan keeps
+
+    Raises `traitlets.TraitError` where one of these is not as said.
+    """
+
+    length = traitlets.Int(100, min=4, max=128).tag(sync=True)
+    plan = traitlets.Enum(["all", "every", "sqrt", "recursive", "own"], "all").tag(sync=True)
+    every = traitlets.Int(10, min=1, max=128).tag(sync=True)
+    checkpoints = traitlets.List(traitlets.Int(min=0, max=127)).tag(sync=True)
+
+
+class SwellMeter(PageWidget, folder="swell_meter"):
+    """How many operations a function takes, its derivative as a formula, and as a program.
+
+    `family`  "logistic", "nested" or "product"
+    `n`       the size to begin with: 1 to 8; of the product 2, 3, 4, 5, 6, 8, 10 or 20
+    `show`    what is opened: "f", "raw", "simplified", "shared" or "program"
+
+    sympy counts when the first one is made, which takes some seconds. Raises `traitlets.TraitError`
+    where `family` or `show` is none of these; ImportError where sympy is missing.
+    """
+
+    family = traitlets.Enum(["logistic", "nested", "product"], "logistic").tag(sync=True)
+    n = traitlets.Int(5).tag(sync=True)
+    show = traitlets.Enum(["f", "raw", "simplified", "shared", "program"], "raw").tag(sync=True)
+    recorded = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, family="logistic", n=5, **options):
+        super().__init__(family=family, n=n, recorded=swell(), **options)
+
+
+@cache
+def swell():
+    """What the swell meter shows, counted once in a session."""
+    from minigrad.widgets.swell import recorded
+
+    return recorded()
+
+
 @cache
 def packed_digits():
     """The digits as the page reads them: a byte a pixel in base64, the training images first."""
