@@ -222,6 +222,9 @@ class Op:
 
         Without a node among the inputs there is nothing to record: the outputs come as they are.
         """
+        recorded = _recording.get()
+        if callable(recorded):  # `wengert` writes a list of its own, and is told instead
+            return recorded(cls, inputs, constants)
         context, raw, nodes = {}, [], 0
         for value in inputs:  # one plain loop: of a scalar's microseconds every call takes a tenth
             if isinstance(value, TensorNode):
@@ -240,7 +243,7 @@ class Op:
         if not nodes:
             return outputs  # of arrays, an array; of the duals of forward mode, a dual
         record = None
-        if _recording.get():
+        if recorded:
             record = OpNode(cls, context, inputs, constants, nodes < len(inputs))
         if type(outputs) is tuple:
             values = [promises.output_value(cls, value) for value in outputs]

@@ -44,7 +44,7 @@ def cross_entropy(logits, labels):
     `logits` (n, classes): scores, any real numbers; no ReLU or softmax before. `labels` (n,):
     integers. Raises ValueError where the shapes, or the range of the labels, do not fit.
     """
-    labels = np.asarray(labels)
+    labels = labels if isinstance(labels, TensorNode) else np.asarray(labels)
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise ValueError(
             f"cross_entropy: logits {logits.shape} and labels {labels.shape}; expected (n, "
@@ -52,7 +52,7 @@ def cross_entropy(logits, labels):
         )
     integers = labels.dtype.kind in "iu"
     # As unsigned numbers negative labels are enormous.
-    if not integers or labels.astype(np.uint64).max(initial=0) >= logits.shape[1]:
+    if not integers or np.max(labels.astype(np.uint64), initial=0) >= logits.shape[1]:
         raise ValueError(
             f"cross_entropy: labels must be integers from 0 to {logits.shape[1] - 1} (the "
             f"classes), but they are {labels.dtype}: {labels[:5]}..."
