@@ -244,7 +244,7 @@ def _factor(record, recording):
     for name, q in factors:
         yield "missing-factor", f"multiply by {name}", lambda *a, q=q: _again(record, a) * q
         yield "missing-factor", f"divide by {name}", lambda *a, q=q: _again(record, a) / q
-        for slot in range(2 * (record.op in (ops.Add, ops.Subtract))):
-            term = recording.name(record.inputs[slot])
-            scaled = lambda *a, q=q, k=slot: _again(record, [*a[:k], a[k] * q, *a[k + 1 :]])
-            yield "missing-factor", f"multiply {term} by {name}", scaled
+        for slot, term in enumerate(record.inputs if record.op in (ops.Add, ops.Subtract) else ()):
+            if getattr(term, "source", None) not in recording.steps:  # those have their own turn
+                scaled = lambda *a, q=q, k=slot: _again(record, [*a[:k], a[k] * q, *a[k + 1 :]])
+                yield "missing-factor", f"multiply {recording.name(term)} by {name}", scaled
