@@ -127,27 +127,18 @@ class MatMul(Op):
 
 
 class Affine(Op):
-    """Y = XW + b with X (…, n, k), W (k, m), b (m,);  X̄ = Ȳ Wᵀ,  W̄ = Xᵀ Ȳ,  b̄ = Σ of Ȳ's rows.
-
-    A layer of a network in one op: XW is not written down, and b is added to it in place.
-    """
+    """Y = XW + b with X (…, n, k), W (k, m), b (m,);  X̄ = Ȳ Wᵀ,  W̄ = Xᵀ Ȳ,  b̄ = Σ of Ȳ's rows."""
 
     reuses = True
 
     @staticmethod
     def forward(context, x, w, b):
         context["x"], context["y"] = x, w
-        y = x @ w
-        y += b  # in place, which a node does not allow: hence the reference
-        return y
+        return x @ w + b
 
     @staticmethod
     def backward(context, gy):
         return *_through_matrix(context, gy), _rows(gy).sum(axis=0)
-
-    @staticmethod
-    def reference(x, w, b):
-        return x @ w + b
 
 
 def _through_matrix(context, gz):
@@ -162,7 +153,7 @@ def _through_matrix(context, gz):
     if wanted[0]:
         gx = np.reshape(gz @ columns.T, x.shape)
     if wanted[1]:
-        gy = _rows(x).T @ gz if y.ndim == 1 else np.matmul(_rows(x).T, gz, out=spare[1])
+        gy = np.matmul(_rows(x).T, gz, out=spare[1] if y.ndim == 2 else None)
     return gx, gy if gy is None or y.ndim == 2 else np.reshape(gy, y.shape)
 
 
@@ -414,13 +405,13 @@ class CrossEntropy(Op):
 
     @staticmethod
     def forward(context, x, labels):
-        n, classes = x.shape
         x = x - x.max(axis=1, keepdims=True)  # the same softmax, and nothing overflows
         powers = np.exp(x)
         sums = powers.sum(axis=1, keepdims=True)
-        truth = np.equal(np.arange(classes), labels[:, None])
-        context["slope"] = (powers / sums - truth) / n
-        return (np.log(sums).sum() - x[np.arange(n), labels].sum()) / n
+        truth = np.equal(np.arange(x.shape[1]), labels[:, None])
+        context["slope"] = (powers / sums - truth) / len(labels)
+        chosen = x[np.arange(len(labels)), labels]
+        return (np.log(sums).sum() - chosen.sum()) / len(labels)
 
     @staticmethod
     def backward(context, gy):
@@ -505,8 +496,9 @@ class Scatter(Op):
     def forward(context, x, shape, index):
         context["index"] = index
         y = np.zeros(shape, np.asarray(x).dtype)
-        put = np.add.at if _repeats(index) else np.ndarray.__setitem__  # which is faster
-        put(y, index, x)
+        parts = index if isinstance(index, tuple) else (index,)
+        repeats = any(isinstance(part, np.ndarray | list) for part in parts)  # perhaps
+        (np.add.at if repeats else np.ndarray.__setitem__)(y, index, x)
         return y
 
     @staticmethod
@@ -574,16 +566,6 @@ def _negated(x):
     return -x if isinstance(x, TensorNode) else -1.0 * x  # minus an unsigned 2 is 254
 
 
-def _where(mask, x, y):
-    return Where.do_forward(mask.value if isinstance(mask, TensorNode) else mask, x, y)
-
-
-def _repeats(index):
-    """Whether an index may take an entry twice: arrays and lists of numbers may, slices do not."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return any(isinstance(part, np.ndarray | list) for part in parts)
-
-
 def _own(index):
     """The index with arrays of its own: the caller's may be shuffled later on."""
     if isinstance(index, tuple):
@@ -610,7 +592,7 @@ for _op in Op.__subclasses__():  # most have NumPy's names: Exp is np.exp
 RULES |= {
     np.negative: Negate.do_forward,
     np.minimum: lambda x, y: -np.maximum(_negated(x), _negated(y)),
-    np.where: _where,
+    np.where: lambda mask, x, y: Where.do_forward(getattr(mask, "value", mask), x, y),
     np.sum: _axes(Sum),
     np.mean: _axes(Mean),
     np.max: _axes(Max),
