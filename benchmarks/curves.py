@@ -183,7 +183,12 @@ class Digits(networks.MLP):
 
 def time_to_accuracy(seeds, epochs, target=0.95, rate=0.05, progress=lambda: None):
     """Test accuracy against CPU seconds of training, seed by seed, everybody in turn."""
-    contenders = {"hand": _train_hand, "minigrad": _train_minigrad, "torch": _train_torch}
+    contenders = {
+        "hand": _train_hand,
+        "minigrad": _train_minigrad,
+        "minigrad_replayed": _train_minigrad_replayed,
+        "torch": _train_torch,
+    }
     runs, missing = {}, {}
     for seed in range(seeds):
         task = Digits(seed).epochs(epochs)
@@ -229,7 +234,7 @@ def _train_hand(task, rate):
     return hand.TunedMLP(weights, task.n, rate, networks.MOMENTUM), lambda: weights
 
 
-def _train_minigrad(task, rate):
+def _train_minigrad(task, rate, replayed=False):
     import minigrad as mg
     from minigrad.optim import SGD
 
@@ -237,15 +242,23 @@ def _train_minigrad(task, rate):
     for node, w in zip(model.parameters(), task.parameters, strict=True):
         node.value = w.copy()
     optimiser = SGD(model.parameters(), rate, networks.MOMENTUM)
+    now = lambda: [node.value for node in model.parameters()]
+    if replayed:
+        replay = mg.compile(lambda X, y: mg.cross_entropy(model(X), y))
 
     def network(X, y):
         optimiser.zero_grad()
-        loss = mg.cross_entropy(model(X), y)
-        loss.backward()
+        if replayed:
+            replay(X, y)
+        else:
+            mg.cross_entropy(model(X), y).backward()
         optimiser.step()
-        return loss.item()
 
-    return network, lambda: [node.value for node in model.parameters()]
+    return network, now
+
+
+def _train_minigrad_replayed(task, rate):
+    return _train_minigrad(task, rate, replayed=True)
 
 
 def _train_torch(task, rate):

@@ -35,16 +35,20 @@ def train_minigrad(model, parameters, batches, replayed=False):
         node.value = w.copy()
     optimiser = SGD(model.parameters(), RATE, MOMENTUM)
 
-    def step(X, y):
-        optimiser.zero_grad()
+    def recorded(X, y):
         loss = mg.cross_entropy(model(X), y)
         loss.backward()
-        optimiser.step()
         return loss.item()
 
-    if not replayed:
-        return in_turn(step, batches)
-    raise ImportError("mg.compile is not there yet")
+    loss = mg.compile(lambda X, y: mg.cross_entropy(model(X), y)) if replayed else recorded
+
+    def step(X, y):
+        optimiser.zero_grad()
+        now = loss(X, y)
+        optimiser.step()
+        return now
+
+    return in_turn(step, batches)
 
 
 class Network(Workload):
@@ -235,7 +239,7 @@ class LSTM(Network):
     def prepare_minigrad_gates(self):
         return self.minigrad(self.model("gates"))
 
-    def prepare_minigrad_replayed(self):
+    def prepare_minigrad_gates_replayed(self):
         return self.minigrad(self.model("gates"), replayed=True)
 
     def prepare_torch(self):
@@ -323,21 +327,22 @@ class LSTM(Network):
 class LSTMSmall(LSTM):
     key, title = "lstm-small", "LSTM classifier, M = 10, H = 50, N = 16"
     T, n, d, k, classes = 10, 16, 70, 50, 5
-    aims = {"minigrad": 1.15, "minigrad_step": 1.7, "minigrad_gates": 3.5, "minigrad_replayed": 3.0}
+    aims = {"minigrad": 1.15, "minigrad_step": 1.7, "minigrad_gates": 3.5}
+    aims |= {"minigrad_gates_replayed": 3.0}
 
 
 class LSTMLarge(LSTM):
     key, title = "lstm-large", "LSTM classifier, M = 20, H = 128, N = 64"
     T, n, d, k, classes = 20, 64, 70, 128, 5
     aims = {"minigrad": 1.00, "minigrad_gates": 1.35}
-    prepare_minigrad_step = prepare_minigrad_replayed = None
+    prepare_minigrad_step = prepare_minigrad_gates_replayed = None
 
 
 class Characters(LSTM):
     key, title = "characters", "Character model, V = 96, H = 128, T = 50, N = 32"
     T, n, d, k, classes, every = 50, 32, 96, 128, 96, True
     aims = {"minigrad": 1.00, "minigrad_gates": 1.75}
-    prepare_minigrad_step = prepare_minigrad_replayed = None
+    prepare_minigrad_step = prepare_minigrad_gates_replayed = None
 
 
 # ---- A convolutional network ----

@@ -199,8 +199,8 @@ def draw_ratios(results):
             if who == "hand":
                 continue
             style = dict(color=COLOUR[who], markersize=9, markeredgewidth=1.6)
-            style |= dict(markerfacecolor="white") if form == ["gates"] else {}
-            style |= dict(fillstyle="left") if form == ["step"] else {}
+            style |= dict(markerfacecolor="white") if "gates" in form else {}
+            style |= dict(fillstyle="left") if "step" in form else {}
             marker = "*" if "replayed" in form else MARKER[who]
             axes.plot(one["ratio"], row, marker, zorder=4 if who == "minigrad" else 3, **style)
     for who in PEERS[1:6]:
@@ -282,7 +282,9 @@ def draw_accuracy(results):
     curve = results["curves"]["accuracy"]
     figure, axes = _axes()
     for who, run in curve["runs"].items():
-        style = dict(color=COLOUR[who], linestyle=DASH[who], marker=MARKER[who], markersize=4)
+        base, *replayed = who.split("_")
+        style = dict(color=COLOUR[base], linestyle=DASH[base], marker=MARKER[base], markersize=4)
+        style |= dict(linestyle=":", marker="*", markersize=6) if replayed else {}
         axes.plot(run["seconds"][1:], 100 * np.array(run["accuracy"][1:]), label=name(who), **style)
     axes.axhline(100 * curve["target"], color="black", linewidth=0.8)
     axes.set_xlabel("CPU seconds of training")

@@ -35,6 +35,7 @@ def quick(kind):
     return workload
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", TIMED, ids=lambda kind: kind.key)
 def test_everybody_computes_the_same(kind):
     workload = quick(kind)
