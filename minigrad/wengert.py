@@ -99,10 +99,10 @@ def backward(lines, contexts, values, adjoints, leaves=()):
     """
     for line, context in zip(reversed(lines), reversed(contexts)):
         op, inputs, _, outputs, wanted, _ = line
-        goutputs = [adjoints.get(place) for place in outputs] if wanted else [None]
+        goutputs = tuple(map(adjoints.get, outputs)) if wanted else (None,)
         if goutputs[0] is None and all([g is None for g in goutputs]):
             continue
-        if len(outputs) > 1:  # one that nobody uses has an adjoint of zeros
+        if len(goutputs) > 1:  # one that nobody uses has an adjoint of zeros
             zeros = [np.zeros_like(values[place]) for place in outputs]
             goutputs = [zero if g is None else g for g, zero in zip(goutputs, zeros)]
         if False in wanted:
@@ -363,7 +363,7 @@ class Call(Op):
     @staticmethod
     def forward(context, *inputs, function, args, kwargs):
         value = function(*inputs, *args, **kwargs)
-        return np.asarray(value)[()] if isinstance(value, bool | int | float) else value
+        return np.asarray(value)[()] if type(value) in (bool, int, float) else value
 
 
 def _expect(value, answer):
@@ -474,7 +474,8 @@ class Program:
                 lent = isinstance(g, np.ndarray) and (g.base is not None or id(g) in taken)
                 gradients[leaf] = g.copy() if lent else g
                 taken.add(id(g))
-        return np.array(values[self.loss])[()], gradients
+        loss = values[self.loss]
+        return loss.copy() if isinstance(loss, np.ndarray) else loss, gradients
 
     def differs(self, other):
         """The name of the first op that is not the same in another recording; None if all are."""
@@ -542,9 +543,11 @@ class compile:
 
 def _argument(position, value):
     """An array as it is, a number as Python's."""
+    if isinstance(value, np.ndarray):
+        return value
     if isinstance(value, np.number):
         return value.item()
-    if not isinstance(value, np.ndarray | int | float) or isinstance(value, bool):
+    if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(
             f"compile: argument {position} is {value!r}; expected an array or a number. Parameters "
             "and what is the same in all calls are closed over."
@@ -553,5 +556,4 @@ def _argument(position, value):
 
 
 def _kind(value):
-    is_array = isinstance(value, np.ndarray | np.generic)
-    return (value.shape, value.dtype) if is_array else type(value)
+    return (value.shape, value.dtype) if hasattr(value, "dtype") else type(value)

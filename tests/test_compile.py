@@ -10,7 +10,7 @@ from ops_table import TABLE
 from test_properties import programs, settled
 
 import minigrad as mg
-from minigrad.nn import MLP, Linear
+from minigrad.nn import LSTM, MLP, Linear
 from minigrad.optim import SGD
 from minigrad.solutions import Normalize, ReLU
 from minigrad.wengert import compile
@@ -153,6 +153,32 @@ def test_ops_of_the_reader(rng):
     same_as_eager(lambda s: np.sum(Halves.do_forward(x)[1] * s), [x], (1.0,), (2.0,))
     compile(step)(1.0)
     assert not np.shares_memory(x.grad, y.grad)
+
+
+def test_a_branch_that_leads_nowhere_sends_nothing_back(rng):
+    x = mg.TensorNode(np.zeros(4))
+
+    def step(scale):
+        Halves.do_forward(np.sqrt(x))  # its slope is infinite, and would make 0 · ∞
+        return np.sum(x * scale)
+
+    same_as_eager(step, [x], (1.0,), (2.0,))
+
+
+def test_an_lstm_in_elementary_gates(rng):
+    lstm, read_out = LSTM(6, 5, form="gates", rng=0), Linear(5, 3, rng=1)
+    nodes = [*lstm.parameters(), *read_out.parameters()]
+
+    def step(X, y):
+        _, h, _ = lstm(X)
+        return mg.cross_entropy(read_out(h), y)
+
+    data = [(rng.normal(size=(4, 7, 6)), rng.integers(0, 3, 4)) for _ in range(3)]
+    same_as_eager(step, nodes, *data)
+    names = [(rng.integers(0, 6, (4, 7)), rng.integers(0, 3, 4)) for _ in range(3)]
+    fast = same_as_eager(step, nodes, *names)
+    with pytest.raises(ValueError, match="LSTM was given"):
+        fast(names[0][0] + 5, names[0][1])
 
 
 def test_what_a_step_may_do_with_its_arguments(rng):
