@@ -427,10 +427,10 @@ def _fit(record, position, shares, goutputs):
             share = RULES["cast"](share, node.dtype)
         share = undo_broadcasting(share, node.shape)
     if node.source is None and isinstance(share, np.ndarray):
-        # A leaf's gradient may be changed by its owner (clipped, say): it must be its own array.
-        others = (*goutputs, *shares[:position], *record.context.values())
-        lent = share.base is not None or any([share is other for other in others])
-        share = np.array(share) if lent else share
+        # A leaf's gradient is added to, and clipped, in place: it must be its own array.
+        others = (*goutputs, *shares[:position], *shares[position + 1 :], *record.context.values())
+        lent = any([x is share or getattr(x, "base", None) is share for x in others])
+        share = np.array(share) if lent or share.base is not None else share
     return share
 
 

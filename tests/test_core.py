@@ -322,6 +322,28 @@ def test_a_gradient_belongs_to_its_leaf_alone():
     np.testing.assert_array_equal(kept.grad, np.ones((3, 1)))
 
 
+@pytest.mark.parametrize("second", [lambda g: g, lambda g: g[::-1][::-1]])
+def test_a_leaf_that_shares_an_array_with_another_input_adds_up_in_its_own(second):
+    """The leaf adds up in place; what its neighbour got must not grow with it."""
+
+    class Twice(mg.Op):
+        @staticmethod
+        def forward(context, x, y):
+            return 2.0 * (x + y)
+
+        @staticmethod
+        def backward(context, gz):
+            g = 2.0 * gz
+            return g, second(g)
+
+    x = mg.TensorNode(np.ones(2))
+    h = np.sin(x)
+    late = x * 3.0  # between sine and Twice on the way back, and with a share for x
+    (Twice.do_forward(x, h) + late).sum().backward()
+    np.testing.assert_array_equal(h.grad, [2.0, 2.0])
+    np.testing.assert_allclose(x.grad, 2.0 + 3.0 + 2.0 * np.cos([1.0, 1.0]))
+
+
 def test_a_leaf_that_is_its_own_loss_does_not_keep_the_callers_array():
     x, seed = mg.TensorNode(np.ones(2)), np.ones(2)
     x.backward(seed)

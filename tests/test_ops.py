@@ -34,8 +34,10 @@ def all_ops():
     """Every op that any module of the package defines, however deep its class lies.
 
     Not the one of `interop`, which is whatever function of tensors it is given (test_interop.py),
-    and not those of `nn`, which are whole layers (test_nn_recurrent.py, test_nn_convolution.py).
+    nor that of `wengert`, a whole list (test_compile.py), nor those of `nn`, which are whole layers
+    (test_nn_recurrent.py, test_nn_convolution.py).
     """
+    elsewhere = ("minigrad.interop.", "minigrad.nn.", "minigrad.wengert")
     for module in pkgutil.iter_modules(mg.__path__):
         importlib.import_module(f"minigrad.{module.name}")
     found, waiting = set(), [mg.Op]
@@ -43,9 +45,7 @@ def all_ops():
         below = waiting.pop().__subclasses__()
         found.update(op for op in below if op.__module__.startswith("minigrad."))
         waiting.extend(below)
-    return {
-        op for op in found if not op.__module__.startswith(("minigrad.interop.", "minigrad.nn."))
-    }
+    return {op for op in found if not op.__module__.startswith(elsewhere)}
 
 
 def test_every_op_is_in_the_table():
