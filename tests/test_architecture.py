@@ -18,7 +18,7 @@ OUTSIDE_THE_BUDGET = {"data", "display", "drawing", "exercises", "interop", "swe
 
 # What a module may import at once, besides NumPy and the standard library.
 ALLOWED = {
-    "widgets": {"anywidget", "traitlets", "ipywidgets", "IPython", "matplotlib"},
+    "widgets": {"anywidget", "traitlets", "ipywidgets", "IPython", "matplotlib", "sympy"},
     "exercises": {"IPython", "yaml"},
     "drawing": {"matplotlib"},
     "interop": {"torch"},
