@@ -298,7 +298,7 @@ def pull_back(outputs, cotangents, wrt=(), differentiable=False, keep=False, wat
             adjoints[node] = adjoints[node] + share  # used twice, blamed twice
 
     for node, cotangent in zip(outputs, cotangents, strict=True):
-        add(node, cotangent.copy() if type(cotangent) is np.ndarray else cotangent)
+        add(node, cotangent if node.source else cotangent * 1.0)  # for a leaf a copy
     for record in reversed(_downstream(wrt, wengert_list(*outputs))):
         made = record.outputs
         goutputs = tuple(map(adjoints.get, made))

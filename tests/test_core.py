@@ -344,6 +344,15 @@ def test_a_leaf_that_shares_an_array_with_another_input_adds_up_in_its_own(secon
     np.testing.assert_allclose(x.grad, 2.0 + 3.0 + 2.0 * np.cos([1.0, 1.0]))
 
 
+def test_the_callers_cotangents_stay_as_they_are():
+    from minigrad.core import pull_back
+
+    x, seeds = mg.TensorNode(np.ones(2)), [np.ones(2), np.ones(2)]
+    (found,) = pull_back([x, x * 2.0], seeds, wrt=[x])
+    np.testing.assert_array_equal(found, [3, 3])
+    np.testing.assert_array_equal(seeds, np.ones((2, 2)))
+
+
 def test_a_leaf_that_is_its_own_loss_does_not_keep_the_callers_array():
     x, seed = mg.TensorNode(np.ones(2)), np.ones(2)
     x.backward(seed)
