@@ -1,5 +1,6 @@
 """Weights: out of a model, into a file, back into a model; and no file that is not one."""
 
+import io
 import os
 import pickle
 import zipfile
@@ -104,6 +105,12 @@ def test_other_programs_read_the_files_and_write_them(tmp_path):
     assert states_agree({name: found[name] for name in state}, state)
 
 
+def test_a_file_that_is_there_is_replaced(tmp_path):
+    for value in 1.0, 2.0:
+        path = save({"w": np.full(3, value)}, tmp_path / "a.npz")
+    assert load(path)["w"].tolist() == [2.0, 2.0, 2.0]
+
+
 def test_the_same_weights_are_the_same_bytes(tmp_path):
     once, again = (save(Counting(0), tmp_path / f"{i}.npz").read_bytes() for i in (1, 2))
     assert once == again
@@ -149,6 +156,12 @@ def npz(path, **members):
             archive.writestr(name, content)
 
 
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
 def png(path):
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
 
@@ -160,6 +173,10 @@ FOREIGN = {
     "nothing": (lambda path: path.write_bytes(b""), "empty"),
     "words": (lambda path: path.write_text("to be fetched\n" * 9), "of another kind"),
     "another zip": (lambda path: npz(path, **{"archive/data.pkl": b"\x80\x02."}), "data.pkl"),
+    "an array and more": (
+        lambda path: npz(path, **{"w.npy": npy(np.ones(2)) + b"more"}),
+        "goes on",
+    ),
     "an array of objects": (
         lambda path: np.savez(open(path, "wb"), w=np.array([{}, []], object)),
         "Object arrays",
@@ -176,7 +193,7 @@ def test_a_foreign_file_is_refused_by_name(tmp_path, kind, suffix):
     with pytest.raises(ValueError) as caught:
         load(path)
     assert str(path) in str(caught.value) and f"no .{suffix} weights" in str(caught.value)
-    if suffix == "npz" or kind not in ("another zip", "an array of objects"):
+    if suffix == "npz" or "zip" not in kind and "an array" not in kind:
         assert words in str(caught.value)
 
 
@@ -200,7 +217,7 @@ def test_a_pickle_is_never_opened(tmp_path):
 def test_wherever_a_file_is_cut_it_is_refused(tmp_path, suffix):
     whole = save(MLP([3, 2, 1], rng=0), tmp_path / f"whole.{suffix}").read_bytes()
     path = tmp_path / f"cut.{suffix}"
-    for length in range(len(whole)):
+    for length in {*range(0, len(whole), 13), *range(12), *range(len(whole) - 40, len(whole))}:
         path.write_bytes(whole[:length])
         with pytest.raises(ValueError, match=f"no .{suffix} weights"):
             load(path)
