@@ -141,14 +141,16 @@ def peers_table(results, *words):
     """Everybody's time, ratio and spread, on the workloads whose key begins with one of the words
     (the networks if there is none)."""
     works = [w for w in results["workloads"] if words and w["key"].startswith(words)]
+    works = works or networks(results)
+    compared = any(one["ratio"] is not None for work in works for one in work["entries"])
     groups = {
         titled(work): [
-            [name(one["contender"]), f"{one['median']:.3g}", *spread(one)]
+            [name(one["contender"]), f"{one['median']:.3g}", *(spread(one) if compared else ())]
             for one in work["entries"]
         ]
-        for work in works or networks(results)
+        for work in works
     }
-    return Table(["", "median", "ratio", "quartiles"], groups)
+    return Table(["", "median", *(("ratio", "quartiles") if compared else ())], groups)
 
 
 def curve_table(results, curve, along):
