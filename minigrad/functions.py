@@ -227,7 +227,8 @@ def checkpoint(f):
     """`f` again, but its steps are forgotten after the forward pass, and rerun for the backward.
 
     Saves the memory of f's notes for one more run of f. Gradients reach the *inputs* of f; a node
-    that f uses without being handed it counts as a constant.
+    that f uses without being handed it counts as a constant. Raises ValueError where the second run
+    gives another value, as with a `Dropout` within f: hand its mask in.
     """
 
     return lambda *inputs: Checkpoint.do_forward(*inputs, f=f)
@@ -243,11 +244,18 @@ class Checkpoint(Op):
             return f(*inputs)
         with no_grad():
             y = f(*map(TensorNode, inputs))
-        return y.value if isinstance(y, TensorNode) else y
+        context["y"] = y = getattr(y, "value", y)
+        return y
 
     @staticmethod
     def backward(context, gy):
-        return vjp(context["f"], *context["inputs"])[1](gy)
+        y, pullback = vjp(context["f"], *context["inputs"])
+        if "y" in context and not promises.same(getattr(y, "value", y), context["y"]):
+            raise ValueError(
+                "checkpoint: the function gave another value when run again. Draw what is random "
+                "outside, and hand it in: checkpoint(f)(x, dropout.mask(x.shape, x.dtype))"
+            )
+        return pullback(gy)
 
 
 def _basis(x):

@@ -181,14 +181,15 @@ def same_again(record, again, raw):
     """
     again = again if type(again) is tuple else (again,)
     for new, old in zip(again, record.outputs, strict=True):
-        if old is not None and not _same(raw(new), old.value):
+        if old is not None and not same(raw(new), old.value):
             raise ValueError(
                 f"{record.op.__name__}.forward gave another value when run again. An op must be "
                 "pure: hand random draws and running state in as inputs or constants."
             )
 
 
-def _same(new, old):
+def same(new, old):
+    """The same numbers, up to rounding."""
     if np.array_equal(new, old, equal_nan=True):  # nearly always, and ten times as fast
         return True
     return np.shape(new) == old.shape and np.allclose(new, old, equal_nan=True)

@@ -144,6 +144,13 @@ def test_a_checkpoint_takes_a_mask_as_an_input(rng):
     np.testing.assert_allclose(found, np.cos(x * mask) * mask, rtol=1e-12)
 
 
+def test_a_checkpoint_that_would_draw_again_is_refused():
+    dropout, x = Dropout(0.5, rng=0), mg.TensorNode(np.ones((4, 5)))
+    y = mg.checkpoint(lambda x: dropout(x) * 2.0)(x)
+    with pytest.raises(ValueError, match=r"another value when run again.*dropout\.mask"):
+        y.backward()
+
+
 def test_a_residual_block_passes_the_gradient_on(rng):
     block = Residual(Linear(3, 3, rng=0))
     block.f.weight.value = np.zeros((3, 3))
