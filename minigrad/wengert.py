@@ -153,7 +153,7 @@ class Register(NDArrayOperatorsMixin, TensorNode):
         self.source, self.slot, self._grad, self._spares = source, slot, None, ()
 
     value = grad = property(_refuse)
-    item = backward = zero_grad = __index__ = __int__ = __float__ = __array__ = _refuse
+    backward = zero_grad = __index__ = __int__ = __float__ = __array__ = _refuse
     shape = property(lambda self: np.shape(_value(self)))
     ndim = property(lambda self: np.ndim(_value(self)))
     size = property(lambda self: np.size(_value(self)))
