@@ -98,7 +98,8 @@ def shorten(text):
 
 def repeated(text, expressions):
     """The part that takes up most room by being written again: {"term", "times"}, or None."""
-    found = {str(part) for e in expressions for part in sp.preorder_traversal(e) if part.args}
+    parts = {part for e in expressions for part in sp.preorder_traversal(e) if part.args}
+    found = map(str, parts)
     worth = {term: (text.count(term) - 1) * len(term) for term in found}
     best = max(worth, key=worth.get, default=None)
     if best is None or worth[best] <= 0:
