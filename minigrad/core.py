@@ -16,6 +16,7 @@ Read in this order: `Op.do_forward` writes the list, `wengert_list` reads it, `p
 
 import contextvars
 import itertools
+import sys
 import weakref
 from operator import attrgetter
 
@@ -312,9 +313,8 @@ def pull_back(outputs, cotangents, wrt=(), differentiable=False, keep=False, wat
             promises.finite(record, "gradient of input", shares, map(_raw, record.inputs))
         for position, node in enumerate(record.inputs):
             if isinstance(node, TensorNode):
-                share = shares[position]
-                if type(share) is not float64 or type(node.value) is not float64:  # numbers fit
-                    share = _fit(record, position, shares, goutputs)
+                number = type(shares[position]) is type(node.value) is float64
+                share = shares[position] if number else _fit(record, position, shares, goutputs)
                 add(node, share)
                 if watch is not None:
                     watch(record, node, share)
@@ -420,6 +420,7 @@ def _shares_of_reference(record, goutputs):
 
 def _fit(record, position, shares, goutputs):
     """A share as the input needs it: summed over axes where it was repeated, in its own dtype."""
+    alone = sys.getrefcount(shares[position]) == 2  # the tuple's, and the argument here
     share, node = shares[position], record.inputs[position]
     if getattr(share, "dtype", None) is not node.value.dtype or share.shape != node.value.shape:
         share = promises.share_fits(record, position, share, node, goutputs)
@@ -428,9 +429,7 @@ def _fit(record, position, shares, goutputs):
         share = undo_broadcasting(share, node.shape)
     if node.source is None and isinstance(share, np.ndarray):
         # A leaf's gradient is added to, and clipped, in place: it must be its own array.
-        others = (*goutputs, *shares[:position], *shares[position + 1 :], *record.context.values())
-        lent = any([x is share or getattr(x, "base", None) is share for x in others])
-        share = np.array(share) if lent or share.base is not None else share
+        share = share if alone and share.base is None else np.array(share)
     return share
 
 
