@@ -74,14 +74,17 @@ function makePicture({ onMove, onRemove }) {
     element.dataset.handles = many ? 0 : wanted.length;
     if (many) return (knobs = []), handles.replaceChildren();
     if (knobs.length !== wanted.length || knobs.length === 0 || knobs[0].length !== length) {
-      knobs = Object.assign(wanted.map(handle));
+      knobs = wanted.map(handle);
       knobs.forEach((knob) => (knob.length = length));
       handles.replaceChildren(...knobs.map((knob) => knob.element));
     } else {
       // The one under the hand keeps its element, wherever it has moved to among the others.
       const held = knobs.find((knob) => knob.element === document.activeElement);
-      const rest = wanted.filter((state) => state !== held?.place);
-      for (const knob of knobs) knob.set(knob === held ? held.place : rest.shift());
+      const others = knobs.filter((knob) => knob !== held);
+      const moved = held && (wanted.find((state) => !others.some(({ place }) => place === state)) ?? held.place);
+      const rest = wanted.filter((state) => state !== moved);
+      held?.set(moved);
+      for (const knob of others) knob.set(rest.shift());
     }
   }
 
