@@ -167,127 +167,76 @@ def _rows(x):
 # Functions of one number, entry by entry: x̄ = ȳ ∘ f'(x).
 
 
-class Exp(Op):
+class Entrywise(Op):
+    """y = f(x) in each entry;  x̄ = ȳ ∘ f'(x), with f'(x) = slope(x, y): often y is of help."""
+
+    @classmethod
+    def forward(cls, context, x):
+        context["x"], context["y"] = x, (y := cls.f(x))
+        return y
+
+    @classmethod
+    def backward(cls, context, gy):
+        return gy * cls.slope(context["x"], context["y"])
+
+
+class Exp(Entrywise):
     """y = eˣ;  x̄ = ȳ ∘ y."""
 
-    @staticmethod
-    def forward(context, x):
-        context["y"] = y = np.exp(x)
-        return y
-
-    @staticmethod
-    def backward(context, gy):
-        return gy * context["y"]
+    f, slope = np.exp, lambda x, y: y
 
 
-class Log(Op):
+class Log(Entrywise):
     """y = ln x;  x̄ = ȳ / x.  At 0, NumPy's answers: y = −∞, x̄ = ±∞."""
 
-    @staticmethod
-    def forward(context, x):
-        context["x"] = x
-        return np.log(x)
-
-    @staticmethod
-    def backward(context, gy):
-        return gy / context["x"]
+    f, slope = np.log, lambda x, y: 1.0 / x
 
 
-class Sin(Op):
+class Sin(Entrywise):
     """y = sin x (radians);  x̄ = ȳ ∘ cos x."""
 
-    @staticmethod
-    def forward(context, x):
-        context["x"] = x
-        return np.sin(x)
-
-    @staticmethod
-    def backward(context, gy):
-        return gy * np.cos(context["x"])
+    f, slope = np.sin, lambda x, y: np.cos(x)
 
 
-class Cos(Op):
+class Cos(Entrywise):
     """y = cos x (radians);  x̄ = −ȳ ∘ sin x."""
 
-    @staticmethod
-    def forward(context, x):
-        context["x"] = x
-        return np.cos(x)
-
-    @staticmethod
-    def backward(context, gy):
-        return -gy * np.sin(context["x"])
+    f, slope = np.cos, lambda x, y: -np.sin(x)
 
 
-class Tan(Op):
+class Tan(Entrywise):
     """y = tan x (radians);  x̄ = ȳ ∘ (1 + y²)."""
 
-    @staticmethod
-    def forward(context, x):
-        context["y"] = y = np.tan(x)
-        return y
-
-    @staticmethod
-    def backward(context, gy):
-        return gy * (1.0 + context["y"] ** 2)
+    f, slope = np.tan, lambda x, y: 1.0 + y**2
 
 
-class Tanh(Op):
+class Tanh(Entrywise):
     """y = tanh x;  x̄ = ȳ ∘ (1 − y²)."""
 
-    @staticmethod
-    def forward(context, x):
-        context["y"] = y = np.tanh(x)
-        return y
-
-    @staticmethod
-    def backward(context, gy):
-        return gy * (1.0 - context["y"] ** 2)
+    f, slope = np.tanh, lambda x, y: 1.0 - y**2
 
 
-class Sigmoid(Op):
+class Sigmoid(Entrywise):
     """y = 1 / (1 + e⁻ˣ);  x̄ = ȳ ∘ y ∘ (1 − y).
 
     e to a large power overflows, so the power is kept at −|x|: for x < 0 the same fraction is eˣ /
-    (1 + eˣ).
+    (1 + eˣ). Not by -abs(x), whose slope at 0 is 0; at a tie both minima take their second.
     """
 
-    @staticmethod
-    def forward(context, x):
-        # Not -abs(x), whose slope at 0 is 0; at a tie both minima take their second argument.
-        context["y"] = y = np.exp(np.minimum(x, 0.0)) / (1.0 + np.exp(np.minimum(x, -x)))
-        return y
-
-    @staticmethod
-    def backward(context, gy):
-        y = context["y"]
-        return gy * y * (1.0 - y)
+    f = lambda x: np.exp(np.minimum(x, 0.0)) / (1.0 + np.exp(np.minimum(x, -x)))
+    slope = lambda x, y: y * (1.0 - y)
 
 
-class Sqrt(Op):
+class Sqrt(Entrywise):
     """y = √x;  x̄ = ȳ / (2y).  At 0 the slope is infinite, and so is x̄."""
 
-    @staticmethod
-    def forward(context, x):
-        context["y"] = y = np.sqrt(x)
-        return y
-
-    @staticmethod
-    def backward(context, gy):
-        return gy / (2.0 * context["y"])
+    f, slope = np.sqrt, lambda x, y: 0.5 / y
 
 
-class Abs(Op):
+class Abs(Entrywise):
     """y = |x|;  x̄ = ȳ ∘ sign x.  At 0, where there is a kink, x̄ = 0."""
 
-    @staticmethod
-    def forward(context, x):
-        context["sign"] = np.sign(x)
-        return np.abs(x)
-
-    @staticmethod
-    def backward(context, gy):
-        return gy * context["sign"]
+    f, slope = np.abs, lambda x, y: np.sign(x)
 
 
 # Choosing.
@@ -593,9 +542,10 @@ def _squeeze(x, axis=None):
     return np.reshape(x, np.squeeze(np.empty(x.shape), axis).shape)
 
 
-__all__ = [op.__name__ for op in Op.__subclasses__()]
+_OPS = [*Op.__subclasses__(), *Entrywise.__subclasses__()]
+__all__ = [op.__name__ for op in _OPS if op is not Entrywise]
 
-for _op in Op.__subclasses__():  # most have NumPy's names: Exp is np.exp
+for _op in _OPS:  # most have NumPy's names: Exp is np.exp
     _ufunc = getattr(np, _op.__name__.lower(), None)
     if isinstance(_ufunc, np.ufunc):
         RULES[_ufunc] = _op.do_forward

@@ -269,7 +269,7 @@ class Blind(mg.Tanh):
     @staticmethod
     def forward(context, x):
         y = np.tanh(x)
-        context["y"] = getattr(y, "value", y)
+        context["x"], context["y"] = x, getattr(y, "value", y)
         return y
 
 
@@ -278,7 +278,7 @@ class BlindOneOrderOn(mg.Tanh):
 
     @staticmethod
     def forward(context, x):
-        context["y"] = y = Blind.do_forward(x)
+        context["x"], context["y"] = x, (y := Blind.do_forward(x))
         return y
 
 

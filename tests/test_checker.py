@@ -354,7 +354,7 @@ MISTAKES = [
     ("wrong-where-negative", of(ReLU, lambda c, g: g), (X,), "only where the input is negative"),
     (
         "wrong-where-positive",
-        of(mg.Abs, lambda c, g: g * np.where(c["sign"] > 0, 3.0, -1.0)),
+        of(mg.Abs, lambda c, g: g * np.where(c["x"] > 0, 3.0, -1.0)),
         (X,),
         "positive",
     ),

@@ -195,7 +195,7 @@ PARTICULAR = {
     },
     mg.Abs: {
         ("always 1", f"wrong-where-negative {FACTOR}"): lambda c, g: g,
-        ("step", "wrong-where-negative"): lambda c, g: g * (c["sign"] > 0),
+        ("step", "wrong-where-negative"): lambda c, g: g * (c["x"] > 0),
     },
     mg.Maximum: {
         ("to both", FACTOR): lambda c, g: (g, g),
