@@ -13,6 +13,7 @@ _HOME = {
     "TracePlayer": "page",
     "LiveMLP": "page",
     "SwellMeter": "page",
+    "ShapeAndBlame": "page",
     "MemoryTimeline": "page",
     "Trainer": "trainer",
     "VCurve": "page",

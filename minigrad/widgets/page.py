@@ -16,6 +16,10 @@ import traitlets
 
 HERE = Path(__file__).parent
 
+# The ops of shape and blame; `blame`, which runs them, is imported only when one is shown.
+BLAMED = "add multiply divide matmul linear expand sum max transpose index exp sigmoid log_softmax"
+BLAMED = BLAMED.split()
+
 _IMPORT = re.compile(
     r'^import (?:\* as (?P<whole>\w+)|\{(?P<names>[^}]*)\}) from "(?P<path>\.[^"]+)";$', re.M
 )
@@ -278,10 +282,39 @@ class SwellMeter(PageWidget, folder="swell_meter"):
         super().__init__(family=family, n=n, recorded=swell(), **options)
 
 
+class ShapeAndBlame(PageWidget, folder="shape_and_blame"):
+    """An op on small arrays: which input cells feed an output cell, and what blame comes back.
+
+    `op`      "add", "multiply", "divide", "matmul", "linear", "expand", "sum", "max", "transpose",
+              "index", "exp", "sigmoid" or "log_softmax"
+    `shapes`  which of the op's settings, from 0
+    `drop`, `forget`  whether its backward drops the transpose, forgets the sum
+
+    The mistakes are made in Python when the first one is made. Raises `traitlets.TraitError` where
+    `op` is none of these or `shapes` is below 0; beyond the last setting it means the last.
+    """
+
+    op = traitlets.Enum(BLAMED, "matmul").tag(sync=True)
+    shapes = traitlets.Int(0, min=0).tag(sync=True)
+    drop = traitlets.Bool(False).tag(sync=True)
+    forget = traitlets.Bool(False).tag(sync=True)
+    recorded = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, op="matmul", shapes=0, **options):
+        super().__init__(op=op, shapes=shapes, recorded=blame(), **options)
+
+
 @cache
 def swell():
     """What the swell meter shows, counted once in a session."""
     from minigrad.widgets.swell import recorded
+
+    return recorded()
+
+
+def blame():
+    """What shape and blame shows, recorded once in a session."""
+    from minigrad.widgets.blame import recorded
 
     return recorded()
 
