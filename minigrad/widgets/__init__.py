@@ -9,6 +9,7 @@ from importlib import import_module
 
 _HOME = {
     "CostExplorer": "page",
+    "GradcheckMicroscope": "page",
     "Nudge": "page",
     "TracePlayer": "page",
     "LiveMLP": "page",

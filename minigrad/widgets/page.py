@@ -217,6 +217,35 @@ class VCurve(PageWidget, folder="v_curve"):
         super().__init__(expression=expression, at=at, along=along, h=h, **options)
 
 
+class GradcheckMicroscope(PageWidget, folder="gradcheck_microscope"):
+    """A backward, right or wrong, against difference quotients: a heat-map of how far apart they
+    are, entry by entry, and for one entry how that depends on the step.
+
+    `op`         "normalize", "softmax", "relu", "sine", "matmul" or "cube"
+    `mistake`    "right", or one of the op's own mistakes, such as "zeros"; the widget's menu has
+                 them all, and takes "right" where the op has no such mistake
+    `cotangent`  "ones" or "random"
+    `dtype`      "float64" or "float32", in which every operation is rounded
+    `h`          the step, above 0
+    `tolerance`  how far apart two numbers that agree may be, above 0
+    `distance`   "relative", with a floor of 0.001, or "absolute"
+    `entry`      the entry whose curve is shown, 0 to 11, row by row
+
+    Raises `traitlets.TraitError` where one of these is not as said.
+    """
+
+    op = traitlets.Enum(
+        ["normalize", "softmax", "relu", "sine", "matmul", "cube"], "normalize"
+    ).tag(sync=True)
+    mistake = traitlets.Unicode("zeros").tag(sync=True)
+    cotangent = traitlets.Enum(["ones", "random"], "ones").tag(sync=True)
+    dtype = traitlets.Enum(["float64", "float32"], "float64").tag(sync=True)
+    h = traitlets.Float(1e-6, min=1e-20, max=10.0).tag(sync=True)
+    tolerance = traitlets.Float(1e-5, min=1e-20, max=100.0).tag(sync=True)
+    distance = traitlets.Enum(["relative", "absolute"], "relative").tag(sync=True)
+    entry = traitlets.Int(0, min=0, max=11).tag(sync=True)
+
+
 class CostExplorer(PageWidget, folder="cost_explorer"):
     """What the Jacobian of a network with n inputs and m outputs costs: by forward sweeps, by
     reverse sweeps, by nudging; multiplications, and milliseconds of this machine.
