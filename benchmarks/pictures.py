@@ -29,6 +29,11 @@ class Table:
     def __init__(self, headings, groups):
         self.headings, self.groups = headings, groups
 
+    @classmethod
+    def of(cls, rows):
+        """A table of dicts that have the same keys: the headings."""
+        return cls(list(rows[0]), {"": [list(row.values()) for row in rows]})
+
     def __repr__(self):
         rows = [self.headings, *(row for rows in self.groups.values() for row in rows)]
         widths = [max(map(len, column)) for column in zip(*rows)]
