@@ -87,6 +87,8 @@ async function host(place) {
   place.dataset.state = "ready";
 }
 
+// This module may be here before the page is: a figure further down is not yet in the document.
+if (document.readyState === "loading") await new Promise((done) => document.addEventListener("DOMContentLoaded", done));
 for (const place of document.querySelectorAll(".widget-place")) {
   host(place).catch((error) => {
     const message = document.createElement("p");
