@@ -233,7 +233,7 @@ export default {
       const rows = dataOf(found.output).map((_, k) => [`${output}${place(shape, k)}`, ...found.row(k).flat().map((x) => format(x, 4)), format(state.seed[k], 4)]);
       const foot = ["sum of weight × adjoint", ...found.grads.slice(0, names.length).flatMap(dataOf).map((x) => format(x, 4)), ""];
       const line = ([first, ...rest]) => h("tr", {}, h("th", { scope: "row" }, first), rest.map((text) => h("td", {}, text)));
-      tables.replaceChildren(h("table", {}, h("caption", {}, "The weight of each input cell in each output cell"), h("thead", {}, h("tr", {}, ["", ...heads, `adjoint of ${output}`].map((text) => h("th", { scope: "col" }, text)))), h("tbody", {}, rows.map(line)), h("tfoot", {}, line(foot))));
+      tables.replaceChildren(h("table", {}, h("caption", {}, "The weight of each input cell in each output cell"), h("thead", {}, h("tr", {}, ["output", ...heads, `adjoint of ${output}`].map((text) => h("th", { scope: "col" }, text)))), h("tbody", {}, rows.map(line)), h("tfoot", {}, line(foot))));
     }
 
     /** What the chosen cell has to do with the other side, in words, with its numbers. */
