@@ -10,6 +10,7 @@ from importlib import import_module
 _HOME = {
     "CostExplorer": "page",
     "GradcheckMicroscope": "page",
+    "GraphXray": "page",
     "Nudge": "page",
     "TracePlayer": "page",
     "LiveMLP": "page",

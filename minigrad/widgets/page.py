@@ -333,6 +333,38 @@ class ShapeAndBlame(PageWidget, folder="shape_and_blame"):
         super().__init__(op=op, shapes=shapes, recorded=blame(), **options)
 
 
+class GraphXray(PageWidget, folder="graph_xray"):
+    """A program that minigrad ran, as a graph: each node with all that is known of it, the way back
+    turn by turn, by the list and by an engine that counts visits.
+
+    `program`  "exponential", "product" or "network"
+    `node`     the name of the node that is open, such as "b"; "" for the loss
+    `unused`   whether the program has a branch that the loss does not need
+    `visits`   whether the engine that counts visits is shown beside the list
+    `step`     how many turns of the way back have been taken; -1 for all
+
+    Raises `traitlets.TraitError` where `program` is none of these.
+    """
+
+    program = traitlets.Enum(["exponential", "product", "network"], "exponential").tag(sync=True)
+    node = traitlets.Unicode("").tag(sync=True)
+    unused = traitlets.Bool(False).tag(sync=True)
+    visits = traitlets.Bool(False).tag(sync=True)
+    step = traitlets.Int(-1).tag(sync=True)
+    recorded = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, program="exponential", **options):
+        super().__init__(program=program, recorded=x_rayed(), **options)
+
+
+@cache
+def x_rayed():
+    """What the graph x-ray shows, recorded once in a session."""
+    from minigrad.widgets.x_ray import recorded
+
+    return recorded()
+
+
 @cache
 def swell():
     """What the swell meter shows, counted once in a session."""

@@ -100,9 +100,10 @@ function besideEdge({ x, y, dx, dy }, width) {
 
 /**
  * Draw the list into a fresh <svg>. `symbolOf(step)` and `name(id)` label the cards, `lines` are the rows of numbers:
- * [{key, letter}]. Returns {element, update(state)}; see trace_player.js for the state of a moment.
+ * [{key, letter}], `text(x)` is what a card says of a number. Returns {element, update(state), edges, nodes}; see
+ * trace_player.js for the state of a moment.
  */
-export function drawGraph(list, { room, symbolOf, name, lines, label }) {
+export function drawGraph(list, { room, symbolOf, name, lines, label, text: inCard = brief }) {
   const narrow = room < 460;
   const card = { width: narrow ? 74 : 94, gap: narrow ? 28 : 46, inset: narrow ? 6 : 9, height: CARD.head + CARD.line * lines.length + CARD.foot };
   const plan = layout(list, room, card);
@@ -159,7 +160,7 @@ export function drawGraph(list, { room, symbolOf, name, lines, label }) {
       group.setAttribute("class", `mg-node${known ? "" : " mg-waiting"}${id === active ? ` mg-active` : ""}`);
       for (const { key, value } of rows) {
         const x = number(key, id);
-        value.textContent = x === null ? "·" : brief(x);
+        value.textContent = x === null ? "·" : inCard(x);
       }
       if (id === active) {
         const holder = element.parentElement;
@@ -181,5 +182,5 @@ export function drawGraph(list, { room, symbolOf, name, lines, label }) {
       text.setAttribute("y", y);
     }
   }
-  return { element, update, edges: plan.edges };
+  return { element, update, edges: plan.edges, nodes: drawnNodes };
 }
