@@ -13,7 +13,6 @@ from minigrad.functions import jvp, vjp
 
 SIZES = (1, 4, 16, 64, 256)  # of n and m
 WIDTHS = (16, 128, 512)
-WAYS = ("forward", "reverse", "nudges")
 
 
 def network(n, m, width):
@@ -41,26 +40,27 @@ def by_nudges(f, x, h=1e-7):
     return np.stack([(f(x + h * e) - y) / h for e in np.eye(len(x))], axis=1)
 
 
+WAYS = (by_forward, by_reverse, by_nudges)
+
+
 @cache
-def sweep_times(repeats=2):
-    """Milliseconds on this machine: rows of n, m, width, then each of WAYS, the best of `repeats`.
+def sweep_times(repeats=3):
+    """Milliseconds on this machine: rows of n, m, width, then each of WAYS, the best of up to
+    `repeats` runs.
 
     Takes a few seconds, once in a process.
     """
     return [
-        [n, m, width, *(_best(way, *network(n, m, width), repeats) for way in _MEASURED)]
+        [n, m, width, *(_best(way, *network(n, m, width), repeats) for way in WAYS)]
         for width in WIDTHS
         for n in SIZES
         for m in SIZES
     ]
 
 
-_MEASURED = (by_forward, by_reverse, by_nudges)
-
-
 def _best(way, f, x, repeats):
     times = []
-    for _ in range(repeats):
+    while len(times) < repeats and sum(times) < 0.03:  # what takes long is measured once
         start = perf_counter()
         way(f, x)
         times.append(perf_counter() - start)
