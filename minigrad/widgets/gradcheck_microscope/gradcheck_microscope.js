@@ -4,11 +4,12 @@
  * a flat line, rounding and bend draw a V, a kink makes a step. */
 
 import { announcer, button, choice, copy, draggable, format, h, inJupyter, keepKeys, slider, svg, toggle, urlState } from "../toolkit.js";
-import { CASES, check, COLUMNS, compare, curve, EXPONENTS, NUMBERS, ROWS } from "./checks.js";
+import { apart, CASES, check, COLUMNS, compare, curve, EXPONENTS, NUMBERS, ROWS } from "./checks.js";
 
 const [WIDE, TALL] = [300, 190];
 const LOWEST = -14; // of the distances that are drawn; below it lies what agrees to the last digit
 const HIGHEST = 2;
+const NEARLY = { float64: 1e-12, float32: 1e-5 }; // what rounding alone may do to a backward that is right
 
 const raised = (k) => String(k).replace(/[-0-9]/g, (c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[c]));
 /** A size as text: 0, 0.35, 2.1 × 10⁻⁸. */
@@ -75,7 +76,7 @@ export default {
     const grid = h("table", { role: "grid", class: "mg-gm-grid", "aria-label": "Distance of each entry of the gradient from its quotient; arrow keys choose an entry", onKeydown: walked }, h("tbody", { role: "rowgroup" }, Array.from({ length: ROWS }, (_, row) => h("tr", { role: "row" }, cells.slice(row * COLUMNS, (row + 1) * COLUMNS)))));
     const picture = makeCurve({ onExponent: (k) => change({ k }) });
     const about = h("p", { class: "mg-gm-about" });
-    const views = h("div", { class: "mg-gm-views" }, h("div", {}, grid, h("p", { class: "mg-gm-key" }, h("span", {}, "✓ within the tolerance"), h("span", {}, "✗ beyond it"), h("span", {}, "darker: further apart"))), h("div", {}, picture.element, about));
+    const views = h("div", { class: "mg-gm-views" }, h("div", {}, grid, h("p", { class: "mg-gm-key" }, h("span", {}, "✓ within the tolerance"), h("span", {}, "✗ beyond it"), h("span", {}, "stronger colour: further apart"))), h("div", {}, picture.element, about));
     const table = h("div", { class: "mg-table mg-scroll", tabindex: 0, role: "region", "aria-label": "All entries, in numbers", hidden: true });
     const verdict = h("p", { class: "mg-gm-verdict" });
     const asTable = toggle({ label: "Show as table", onChange: (on) => change({ table: on }) });
@@ -129,8 +130,9 @@ export default {
       const wrong = found.filter(({ agrees }) => !agrees).length;
       const all = ROWS * COLUMNS;
       const who = `${CASES[state.op].title}, ${CASES[state.op].backwards[state.backward].title}, ${asked()}`;
-      if (isRight()) return wrong === 0 ? ["right", `${who}: all ${all} entries agree. The check passes, as it should.`] : ["false", `${who}: ${wrong} of ${all} entries are called wrong, and none of them is. A false alarm.`];
-      return wrong === 0 ? ["missed", `${who}: all ${all} entries agree, so the check passes. The backward is wrong.`] : ["found", `${who}: ${wrong} of ${all} entries differ. The check finds the mistake.`];
+      if (isRight()) return wrong === 0 ? ["right", `${who}: all ${all} entries agree. The check passes, as it should.`] : ["false", `${who}: ${wrong} of ${all} entries ${wrong === 1 ? "is" : "are"} called wrong, without being so. A false alarm.`];
+      if (wrong > 0 && found.every(({ entry, agrees, analytic }) => agrees || apart(analytic, given.right[entry], "relative") < NEARLY[state.numbers])) return ["chance", `${who}: ${wrong} of ${all} entries ${wrong === 1 ? "differs" : "differ"}, and just there backward is right. The mistake itself is not seen.`];
+      return wrong === 0 ? ["missed", `${who}: all ${all} entries agree, so the check passes. The backward is wrong.`] : ["found", `${who}: ${wrong} of ${all} entries differ${wrong < all ? "; the mistake hides at the others" : ""}. The check finds it.`];
     }
 
     /** What the curve of the chosen entry looks like, and what that means. */
@@ -138,10 +140,10 @@ export default {
       const inside = shape.filter(({ distance }) => distance <= 10 ** state.tolerance);
       const { analytic, numeric, distance } = found[state.entry];
       const numbersSay = `At ${named(state.entry)} backward says ${sized(analytic)}, the quotient ${sized(numeric)}; distance ${sized(distance)}.`;
-      if (inside.length === shape.length) return `${numbersSay} They agree at every h.`;
+      if (inside.length === shape.length) return `${numbersSay} They agree at every h${isRight() ? "" : ": this question does not see the mistake here"}.`;
       if (inside.length > 0) {
         const [low, high] = [inside[0].k, inside.at(-1).k].map((k) => sized(10 ** k));
-        return `${numbersSay} They agree for ${low === high ? `h near ${low}` : `h between ${low} and ${high}`}: outside it is the step that is wrong.`;
+        return `${numbersSay} They agree for ${low === high ? `h near ${low}` : `h between ${low} and ${high}`}: elsewhere it is the step that is wrong.`;
       }
       const [least, most] = [Math.min(...shape.map((one) => one.distance)), Math.max(...shape.map((one) => one.distance))];
       if (isRight() && given.x[state.entry] === 0 && state.op === "relu") return `${numbersSay} No h helps: the entry lies on the kink, where there is no slope to find.`;
@@ -174,8 +176,8 @@ export default {
       code.textContent = CASES[state.op].backwards[state.backward].code;
       cells.forEach((cell, entry) => {
         const { distance, agrees } = found[entry];
-        cell.replaceChildren(h("span", { class: "mg-gm-mark", "aria-hidden": "true" }, agrees ? "✓" : "✗"), h("span", { "aria-hidden": "true" }, sized(distance, 1)));
-        cell.setAttribute("aria-label", `${named(entry)}: distance ${sized(distance)}, ${agrees ? "agrees" : "differs"}`);
+        const hidden = (text) => h("span", { class: "mg-hidden" }, text);
+        cell.replaceChildren(h("span", { class: "mg-gm-mark", "aria-hidden": "true" }, agrees ? "✓" : "✗"), hidden(`${named(entry)}: distance `), h("span", {}, sized(distance, 1)), hidden(agrees ? ", agrees" : ", differs"));
         cell.setAttribute("aria-selected", String(entry === state.entry));
         cell.tabIndex = entry === state.entry ? 0 : -1;
         cell.classList.toggle("mg-gm-differs", !agrees);
@@ -185,7 +187,7 @@ export default {
       const [outcome, sentence] = judged();
       root.dataset.outcome = outcome;
       verdict.className = `mg-gm-verdict mg-gm-${outcome}`;
-      verdict.textContent = { right: "✓ passes, rightly", missed: "✓ passes, though wrong", found: "✗ fails, rightly", false: "✗ fails, though right" }[outcome];
+      verdict.textContent = { right: "✓ passes, rightly", missed: "✓ passes, though wrong", found: "✗ fails, rightly", false: "✗ fails, though right", chance: "✗ fails, for a wrong reason" }[outcome];
       const words = shaped();
       picture.update(shape, state.k, state.tolerance, `Distance against h for ${named(state.entry)}, on logarithmic axes. ${words}`);
       about.textContent = `${named(state.entry)[0].toUpperCase()}${named(state.entry).slice(1)}, at every h`;
