@@ -14,6 +14,8 @@ import anywidget
 import numpy as np
 import traitlets
 
+from minigrad import display
+
 HERE = Path(__file__).parent
 
 # The ops of shape and blame; `blame`, which runs them, is imported only when one is shown.
@@ -103,10 +105,12 @@ class TracePlayer(PageWidget, folder="trace_player"):
                   abs; a value that is used twice may be named first: "a = exp(x1); a + a**2"
     `at`          the point, x1 first
     `seed`        the direction of the tangents, one number for each input
-    `mode`        "forward", "reverse" or "both": which columns and phases are shown
+    `mode`        "forward", "reverse" or "both": which columns and phases are shown; "game": the
+                  reader chooses the order in which the steps pass their adjoints on
     `step`        where the stepper stands, 0 for the inputs; -1 for the end
+    `moves`       the order chosen so far in the game, by number: [3, 2] when v3 and then v2 went
 
-    Raises `traitlets.TraitError` where `mode` is none of the three, and ValueError where `at` or
+    Raises `traitlets.TraitError` where `mode` is none of the four, and ValueError where `at` or
     `seed` has more than four numbers. A mistake in the expression is explained by the widget, where
     it is typed.
     """
@@ -114,8 +118,9 @@ class TracePlayer(PageWidget, folder="trace_player"):
     expression = traitlets.Unicode().tag(sync=True)
     at = traitlets.List(traitlets.Float()).tag(sync=True)
     seed = traitlets.List(traitlets.Float()).tag(sync=True)
-    mode = traitlets.Enum(["forward", "reverse", "both"], "both").tag(sync=True)
+    mode = traitlets.Enum(["forward", "reverse", "both", "game"], "both").tag(sync=True)
     step = traitlets.Int(-1).tag(sync=True)
+    moves = traitlets.List(traitlets.Int(min=1)).tag(sync=True)
 
     def __init__(
         self,
@@ -245,6 +250,9 @@ class GradcheckMicroscope(PageWidget, folder="gradcheck_microscope"):
     distance = traitlets.Enum(["relative", "absolute"], "relative").tag(sync=True)
     entry = traitlets.Int(0, min=0, max=11).tag(sync=True)
 
+    def __init__(self, op="normalize", mistake="zeros", **options):
+        super().__init__(op=op, mistake=mistake, **options)
+
 
 class CostExplorer(PageWidget, folder="cost_explorer"):
     """What the Jacobian of a network with n inputs and m outputs costs: by forward sweeps, by
@@ -355,6 +363,29 @@ class GraphXray(PageWidget, folder="graph_xray"):
 
     def __init__(self, program="exponential", **options):
         super().__init__(program=program, recorded=x_rayed(), **options)
+
+
+class BackwardLab(PageWidget, folder="backward_lab"):
+    """The reader writes the backward of an op as an expression; difference quotients judge it,
+    and the mistake is named.
+
+    `op`       "relu", "normalize", "divide" or "layernorm"
+    `lines`    the gradient of each input, as typed: ("g / b", "-g * a / b**2") for "divide"; () or
+               another number of lines starts with one of the op's classic mistakes
+    `weights`  of the outputs: "random", "ones" (their plain sum) or "first" (one output alone)
+
+    The hints speak in the words of `gradcheck`. Raises `traitlets.TraitError` where `op` or
+    `weights` is none of these. A line that can't be read is explained by the widget.
+    """
+
+    op = traitlets.Enum(["relu", "normalize", "divide", "layernorm"], "relu").tag(sync=True)
+    lines = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    weights = traitlets.Enum(["random", "ones", "first"], "random").tag(sync=True)
+    words = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, op="relu", lines=(), weights="random", **options):
+        words = {"diagnoses": display.DIAGNOSES, "unknown": display.UNKNOWN}
+        super().__init__(op=op, lines=list(lines), weights=weights, words=words, **options)
 
 
 @cache

@@ -331,7 +331,7 @@ def test_it_fits_a_phone(demo):
 
 
 def test_python_refuses_what_it_cannot_show():
-    assert GradcheckMicroscope(op="relu", mistake="unmasked").op == "relu"
+    assert GradcheckMicroscope("relu", mistake="unmasked").op == "relu"
     for wrong in ({"op": "tanh"}, {"cotangent": "twos"}, {"entry": 12}, {"h": 0}):
         with pytest.raises(traitlets.TraitError):
             GradcheckMicroscope(**wrong)
