@@ -638,8 +638,11 @@ export function dual(list, inputs, seed) {
   return { values, tangents: moving };
 }
 
-/** Reverse mode: adjoints[id], the derivative of the output over every value, and what each user contributed to it. */
-export function adjoints(list, values, seed) {
+/**
+ * Reverse mode: adjoints[id], the derivative of the output over every value, and what each user contributed to it. `order`
+ * names the steps in the order in which they pass on all that they hold; any but the list's own, backwards, may be wrong.
+ */
+export function adjoints(list, values, seed, order = list.steps.map(({ id }) => id).reverse()) {
   const [bar, contributions] = [[], []];
   for (const { id } of [...list.inputs, ...list.steps]) contributions[id] = [];
   const seeds = list.outputs.length === 1 ? [seed] : seed ?? [];
@@ -647,9 +650,9 @@ export function adjoints(list, values, seed) {
     const start = expand(seeds[i] ?? 1, shapeOf(values[id]));
     bar[id] = bar[id] === undefined ? start : plus(bar[id], start);
   });
-  for (let k = list.steps.length - 1; k >= 0; k--) {
-    const step = list.steps[k];
-    if (bar[step.id] === undefined) continue; // Its value never reaches the output.
+  const steps = new Map(list.steps.map((step) => [step.id, step]));
+  for (const step of order.map((id) => steps.get(id))) {
+    if (bar[step.id] === undefined) continue; // It holds nothing: in the right order, its value never reaches the output.
     const [op, inputs] = [opOf(step.op), operands(step, values)];
     step.inputs.forEach((id, slot) => {
       if (typeof id !== "number") return;

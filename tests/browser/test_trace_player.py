@@ -1,5 +1,6 @@
 """The trace player in headless Chromium: numbers, mouse, keyboard, mistakes, themes, phone."""
 
+import itertools
 import math
 import re
 from urllib.parse import quote
@@ -286,7 +287,7 @@ def test_one_sentence_says_what_is_shown(demo):
     page.wait_for_function(f"() => {both}[1].textContent.includes('x1 = 2, x2 = 5')")
 
 
-@pytest.mark.parametrize("mode", ["both", "forward", "reverse"])
+@pytest.mark.parametrize("mode", ["both", "forward", "reverse", "game"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1000, 390])
 def test_accessible_and_within_the_page(demo, axe, width, scheme, mode):
@@ -317,6 +318,161 @@ def test_four_inputs_and_numbers_that_are_none(demo):
     assert column(page, "primal") == ["0", "−∞"]
 
 
+# ---- The order game: c = a·b, a = 4x, b = a + 1 at x = 1, unless another is named ---------------
+
+
+@pytest.fixture
+def game(demo):
+    def open_game(expression="a = 4*x1; b = a + 1; a*b", at="1", moves="", **options):
+        fragment = f"#trace={quote(expression)}&trace.at={at}&trace.mode=game"
+        return demo(fragment=fragment + (f"&trace.moves={moves}" if moves else ""), **options)
+
+    return open_game
+
+
+def pass_on(page, *numbers):
+    for number in numbers:
+        page.get_by_role("button", name=re.compile(f"^v{number} passes on")).click()
+
+
+def said(page):
+    return page.locator(".mg-game .mg-summary[aria-hidden]").inner_text()
+
+
+def collected(page):
+    """The adjoints that have arrived, inputs first; what stands before the sign = left out."""
+    cells = page.locator(".mg-mode-game tbody td.mg-adjoint").all_inner_texts()
+    return [cell.split("=")[-1].strip() for cell in cells]
+
+
+def test_in_the_right_order_each_passes_on_once(game):
+    page = game()
+    assert collected(page) == ["·", "·", "·", "1"]
+    assert "The output v3 has the adjoint 1." in said(page)
+    pass_on(page, 3)
+    assert "v3 was ready: it is the output." in said(page)
+    pass_on(page, 2)
+    assert "v2 was ready: its only user, v3, had passed on." in said(page)
+    assert collected(page) == ["·", "9", "4", "1"]
+    pass_on(page, 1)
+    assert "v1 was ready: all its users, v2 and v3, had passed on." in said(page)
+    assert "x1 has the adjoint 36. That is right, and each step passed on once." in said(page)
+    assert collected(page) == ["36", "9", "4", "1"]
+    assert "9 × 4 = 36" in working(page)
+
+
+def test_a_wrong_order_computes_its_wrong_answer_and_says_why(game):
+    page = game()
+    pass_on(page, 3, 1)
+    assert "v1 was not ready: its user v2 had not passed on. It passed on what it held, 5" in said(
+        page
+    )
+    pass_on(page, 2)
+    assert "x1 has the adjoint 20. The right answer is 36." in said(page)
+    assert "v1 passed on 5 and holds 9 now." in said(page)
+    pass_on(page, 1)
+    assert "that share has now gone back twice" in said(page)
+    assert "x1 has the adjoint 56. The right answer is 36." in said(page)
+    assert page.locator(".mg-card-turn").all_text_contents() == ["", "2, 4", "3", "1"]
+
+
+def test_before_anything_has_arrived_a_step_passes_on_nothing(game):
+    page = game()
+    pass_on(page, 1)
+    assert "its users v2 and v3 had not passed on. It held nothing, and passed on nothing" in said(
+        page
+    )
+    assert "nothing has arrived yet" in working(page)
+    pass_on(page, 2, 3)
+    assert "x1 has the adjoint 0. The right answer is 36." in said(page)
+
+
+def test_undo_start_again_and_choices_that_are_no_moves(game):
+    page = game()
+    undo = page.get_by_role("button", name="Undo")
+    assert undo.get_attribute("aria-disabled") == "true"
+    pass_on(page, 3, 1)
+    undo.click()
+    assert collected(page) == ["·", "5", "4", "1"]
+    pass_on(page, 3)
+    assert "v3 has passed on all that it holds" in said(page)
+    page.locator('.mg-node[data-id="0"]').click()
+    assert "v0 is an input: it collects" in said(page)
+    assert collected(page) == ["·", "5", "4", "1"], "neither was a move"
+    page.get_by_role("button", name="Start again").click()
+    assert collected(page) == ["·", "·", "·", "1"]
+    assert undo.get_attribute("aria-disabled") == "true"
+
+
+def test_the_graph_is_clicked_and_the_keyboard_does_the_same(game):
+    page = game()
+    for card in (3, 2, 1):
+        page.locator(f'.mg-node[data-id="{card}"]').click()
+    assert collected(page)[0] == "36"
+    page.get_by_role("button", name="Start again").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="v1 passes on").focus()
+    for keys in (["Tab", "Tab", "Enter"], ["Shift+Tab", "Space"], ["Shift+Tab", "Enter"]):
+        for key in keys:
+            page.keyboard.press(key)
+    assert collected(page)[0] == "36", "v3, v2, v1: the focus stays where the reader left it"
+
+
+def test_every_order_gives_what_python_computes_in_that_order(game):
+    """y = (x1 x2) sin(x1 x2) + x1, its four steps in all 24 orders, each with one turn."""
+    x1, x2 = 0.5, 2.0
+    a = x1 * x2
+    b = math.sin(a)
+    slopes = {  # step -> (input, slope); the inputs are "x1" and "x2"
+        1: [("x1", x2), ("x2", x1)],
+        2: [(1, math.cos(a))],
+        3: [(1, b), (2, a)],
+        4: [(3, 1.0), ("x1", 1.0)],
+    }
+    page = game("a = x1*x2; b = sin(a); a*b + x1", at="0.5,2")
+    for order in itertools.permutations(slopes):
+        held = {"x1": 0.0, "x2": 0.0, 1: 0.0, 2: 0.0, 3: 0.0, 4: 1.0}
+        for step in order:
+            for target, slope in slopes[step]:
+                held[target] += held[step] * slope
+        pass_on(page, *order)
+        shown = [0.0 if text == "·" else float(text.replace("−", "-")) for text in collected(page)]
+        assert shown[:2] == pytest.approx([held["x1"], held["x2"]], abs=1e-6), order
+        assert ("each step passed on once" in said(page)) == (order == (4, 3, 2, 1))
+        page.get_by_role("button", name="Start again").click()
+
+
+def test_a_step_that_reaches_nothing_takes_no_part(game):
+    page = game("a = x1**2; b = sin(a); a*3", at="2")
+    assert page.locator(".mg-turns button").count() == 2
+    page.locator(".mg-node").nth(2).click()
+    assert "v2 never reaches the output" in said(page)
+    pass_on(page, 3, 1)
+    assert "each step passed on once" in said(page), "nobody waits for v2"
+
+
+def test_a_link_brings_back_the_moves_and_another_expression_forgets_them(game):
+    page = game(moves="3,1,2")
+    assert "x1 has the adjoint 20" in said(page)
+    pass_on(page, 1)
+    page.wait_for_function("() => location.hash.includes('trace.moves=3,1,2,1')")
+    assert page.evaluate("model.get('moves')") == [3, 1, 2, 1]
+    page.get_by_role("spinbutton", name="input x1, as a number").fill("2")
+    assert "x1 has the adjoint 104" in said(page), "4·9 + 4·(9 + 8), played at the new point"
+    page.locator(".mg-expression").fill("sin(x1)*x1")
+    assert page.evaluate("model.get('moves')") == []
+    page.locator(".mg-foot select").select_option("reverse")
+    assert not page.locator(".mg-game").is_visible()
+    assert where(page) == 5, "the player is back, at its end"
+
+
+def test_the_game_as_a_table(game):
+    page = game(moves="3,1,2,1")
+    page.get_by_role("switch", name="Show as table").check()
+    rows = page.locator(".mg-edges tbody tr")
+    assert rows.first.locator("td").all_inner_texts() == ["4", "56"], "5·4 and 9·4 along one edge"
+
+
 # As Jupyter and the built book have it: one text, no server behind it.
 
 HOST = """([code, styles, traits]) => {
@@ -341,7 +497,8 @@ def test_bundled_twice_on_one_page(open_page, package_site):
     page = open_page(f"{package_site}/toolkit.css")
     page.set_content("<html lang=en><title>two</title><body data-theme=light></body>")
     widget = TracePlayer("x1*x2", at=(3, 4), mode="reverse")
-    traits = {name: getattr(widget, name) for name in ["expression", "at", "seed", "mode", "step"]}
+    names = ["expression", "at", "seed", "mode", "step", "moves"]
+    traits = {name: getattr(widget, name) for name in names}
     page.evaluate(HOST, [widget._esm, widget._css, traits])
     marks = page.locator(".mg-player").evaluate_all("all => all.map(one => one.dataset.mgState)")
     assert marks == ["trace", "trace-2"], "each has its own part of the address"

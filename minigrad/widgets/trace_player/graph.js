@@ -141,7 +141,8 @@ export function drawGraph(list, { room, symbolOf, name, lines, label, text: inCa
       const value = svg("text", { x: x + card.width - card.inset, y: base, class: `mg-card-number mg-fill-${key}`, "text-anchor": "end" });
       return { key, value, all: [svg("text", { x: x + card.inset, y: base, class: `mg-card-letter mg-fill-${key}` }, letter), value] };
     });
-    return { id, x, box, rows, group: svg("g", { class: "mg-node" }, box, rule, head, symbol, ...rows.flatMap((row) => row.all)) };
+    const turn = svg("text", { x: x + card.width / 2, y: top - 5, class: "mg-card-turn", "text-anchor": "middle" });
+    return { id, x, box, rows, turn, group: svg("g", { class: "mg-node", "data-id": id }, box, rule, head, symbol, turn, ...rows.flatMap((row) => row.all)) };
   });
   const scale = Math.min(1, Math.max(SMALLEST, room / plan.width));
   const element = svg(
@@ -154,8 +155,9 @@ export function drawGraph(list, { room, symbolOf, name, lines, label, text: inCa
   );
 
   /** Show a moment: the numbers known so far, the card at work, the edges that it reads (or sends blame along). */
-  function update({ phase, active, number, partial }) {
-    for (const { id, x, box, rows, group } of drawnNodes) {
+  function update({ phase, active, number, partial, turns }) {
+    for (const { id, x, rows, turn, group } of drawnNodes) {
+      turn.textContent = turns(id);
       const known = number("primal", id) !== null;
       group.setAttribute("class", `mg-node${known ? "" : " mg-waiting"}${id === active ? ` mg-active` : ""}`);
       for (const { key, value } of rows) {

@@ -5,6 +5,7 @@
 
 import { adjoints, evaluate, ExpressionError, OPS, parse, tangents, VARIABLES } from "../engine.js";
 import { aligned, announcer, brief, button, choice, copy, decimals, enable, format, h, icon, inJupyter, keepKeys, reducedMotion, slider, svg, toggle, uniqueId, urlState } from "../toolkit.js";
+import { refusal, replay, verdict } from "./game.js";
 import { drawGraph } from "./graph.js";
 import { makePad } from "./pad.js";
 
@@ -76,15 +77,18 @@ export default {
       seed: [...model.get("seed")],
       mode: model.get("mode"),
       step: model.get("step"),
+      moves: [...model.get("moves")],
     });
     const original = defaults();
     const url = urlState("trace");
     let [list, values, moving, bar, frames] = [null, [], [], null, []];
     let [frame, timer, graph, windows, angle, trouble] = [0, null, null, [], 0, null];
+    let [game, refused] = [null, null]; // of the order game: where it stands; why the last choice was no move
 
     // ---- Reading and computing -------------------------------------------------------------------------------------------
 
-    const forward = () => state.mode !== "reverse";
+    const gaming = () => state.mode === "game";
+    const forward = () => state.mode !== "reverse" && !gaming();
     const backward = () => state.mode !== "forward";
     const lines = () => [
       { key: "primal", letter: "v" },
@@ -98,27 +102,42 @@ export default {
     function compute() {
       values = evaluate(list, slots().map((k) => state.at[k] ?? 1));
       moving = tangents(list, values, slots().map((k) => state.seed[k] ?? 0));
-      bar = adjoints(list, values);
       trouble = missing();
+      settle();
+    }
+
+    /** Reverse mode: in the list's own order, backwards, or in the order in which the reader has let the steps pass on. */
+    function settle() {
+      state.moves = state.moves.filter((number) => number >= 1 && number <= list.steps.length);
+      if (gaming()) game = replay(list, values, moved());
+      bar = gaming() ? game.bar : adjoints(list, values);
       measure();
     }
 
+    // Moves are kept as the numbers of the steps, 1 for v1.
+    const moved = () => state.moves.map((number) => number + list.inputs.length - 1);
+
     /** The moments of the stepper: the inputs, each step forward; then the output's 1, each step backward. */
     function makeFrames() {
+      if (gaming()) {
+        const last = moved().at(-1);
+        frames = [last === undefined ? { phase: "seed", active: list.outputs[0] } : { phase: "reverse", active: last }];
+        return;
+      }
       const back = [{ phase: "seed", active: list.outputs[0] }, ...[...list.steps].reverse().map(({ id }) => ({ phase: "reverse", active: id }))];
       frames = [{ phase: "start", active: null }, ...list.steps.map(({ id }) => ({ phase: "forward", active: id })), ...(backward() ? back : [])];
     }
 
     const reversed = () => frame - list.steps.length - 1; // how many steps the reverse phase has done; negative before it
-    const isKnown = (id) => id < list.inputs.length || id - list.inputs.length < frame;
-    const sent = (user) => reversed() > 0 && list.steps.length - (user - list.inputs.length) <= reversed();
+    const isKnown = (id) => gaming() || id < list.inputs.length || id - list.inputs.length < frame;
+    const sent = (user) => (gaming() ? moved().includes(user) : reversed() > 0 && list.steps.length - (user - list.inputs.length) <= reversed());
     const received = (id) => bar.contributions[id].filter(({ user }) => sent(user));
 
     /** What is known of a quantity at this moment, or null. */
     function number(key, id) {
       if (key === "primal") return isKnown(id) ? values[id] : null;
       if (key === "tangent") return isKnown(id) ? moving[id] : null;
-      if (reversed() < 0) return null;
+      if (!gaming() && reversed() < 0) return null;
       const parts = received(id).map(({ value }) => value);
       if (id === list.outputs[0]) parts.unshift(1);
       if (parts.length) return parts.reduce((sum, value) => sum + value);
@@ -208,12 +227,14 @@ export default {
             : []),
         ];
       }
-      const shares = received(active).length === 0 && active !== list.outputs[0];
-      if (shares) return [line(nameHtml(list, active, "adjoint"), "=", "0", `nothing that reaches the output uses ${nameHtml(list, active, "primal")}`)];
+      if (received(active).length === 0 && active !== list.outputs[0]) {
+        const why = gaming() ? "nothing has arrived yet" : `nothing that reaches the output uses ${nameHtml(list, active, "primal")}`;
+        return [line(nameHtml(list, active, "adjoint"), "=", "0", why)];
+      }
       return step.inputs.flatMap((input, slot) => {
         if (!isName(input)) return [];
         const before = received(input);
-        const mine = before.findIndex((part) => part.user === active && part.slot === slot);
+        const mine = before.findLastIndex((part) => part.user === active && part.slot === slot);
         const left = nameHtml(list, input, "adjoint");
         const share = `<b>${numberHtml(before[mine].value, "adjoint", true)}</b>`;
         const rows = [line(left, mine === 0 ? "=" : "+=", filled(rule.adjoint[slot], step, "names"), filled(rule.adjoint[slot], step, "numbers"), share)];
@@ -287,9 +308,23 @@ export default {
     const working = h("div", { class: "mg-working mg-math" });
     const warning = h("p", { class: "mg-no-derivative", "aria-live": "polite" });
     const trace = h("table", { class: "mg-table" });
+    const turns = h("div", { class: "mg-turns" });
+    const undo = button({ label: "Undo", onClick: () => gaming() && state.moves.length > 0 && setMoves(state.moves.slice(0, -1)) });
+    const restart = button({ label: "Start again", onClick: () => gaming() && setMoves([]) });
+    const board = h(
+      "div",
+      { class: "mg-game", role: "group", "aria-label": "The order game" },
+      h("p", { class: "mg-game-rule" }, "Which step passes its adjoint on next? Choose it here or in the graph. Each passes on all that it holds at that moment."),
+      h("div", { class: "mg-game-row" }, turns, h("span", { class: "mg-space" }), undo, restart),
+    );
+    stage.addEventListener("click", (event) => {
+      const card = gaming() && event.target.closest("[data-id]");
+      if (card) choose(Number(card.dataset.id));
+    });
     const sliders = h("div", { class: "mg-sliders" });
     const directions = h("div", { class: "mg-directions" });
     const summary = announcer();
+    const place = h("div", {}, summary.element);
     const arrowId = uniqueId("seed-arrow");
     const pad = makePad({ arrow: arrowId, onPoint: (point) => movePoint(point), onDirection: (to) => drag(to) });
     pad.drawing.append(
@@ -297,10 +332,12 @@ export default {
     );
     const mode = choice({
       label: "Show",
-      options: { both: "forward and reverse", forward: "forward only", reverse: "reverse only" },
+      options: { both: "forward and reverse", forward: "forward only", reverse: "reverse only", game: "the order game" },
       value: "both",
       onChange: (value) => {
         state.mode = value;
+        play(false);
+        settle();
         rebuild();
         go(frames.length - 1);
         save();
@@ -326,23 +363,26 @@ export default {
         status.textContent = (await copy(text)) ? "Copied." : inJupyter() ? text : "The link is in the address bar.";
       },
     });
-    const reset = button({ label: "Reset", onClick: () => (url.write({ "": null, at: null, seed: null, step: null, mode: null }), start(original)) });
+    const reset = button({ label: "Reset", onClick: () => (url.write({ "": null, at: null, seed: null, step: null, mode: null, moves: null }), start(original)) });
 
+    // Two players on a page have different names.
+    const which = url.mark === "trace" ? "" : ` ${url.mark.split("-")[1]}`;
+    stage.setAttribute("aria-label", `Graph of the computation${which}`);
     const root = h(
       "section",
-      { class: "mg-widget mg-player", "aria-label": "Trace player", "data-mg-state": url.mark },
+      { class: "mg-widget mg-player", "aria-label": `Trace player${which}`, "data-mg-state": url.mark },
       h("div", { class: "mg-head" }, h("label", { for: inputId, class: "mg-math mg-f" }), input, examples.element),
       mistake,
       h(
         "div",
         { class: "mg-hero" },
-        h("div", { class: "mg-left" }, stage, edgeTable, stepper),
+        h("div", { class: "mg-left" }, stage, edgeTable, stepper, board),
         h("div", { class: "mg-right" }, pad.element, sliders, directions),
         working,
         warning,
       ),
-      h("div", { class: "mg-scroll", tabindex: 0, role: "region", "aria-label": "Evaluation trace" }, trace),
-      summary.element,
+      h("div", { class: "mg-scroll", tabindex: 0, role: "region", "aria-label": `Evaluation trace${which}` }, trace),
+      place,
       h("div", { class: "mg-foot" }, mode.element, table.element, h("span", { class: "mg-space" }), status, share, reset),
     );
     keepKeys(root);
@@ -429,7 +469,8 @@ export default {
       const rows = list.steps.flatMap((step) =>
         step.inputs.flatMap((from, slot) => {
           if (!isName(from)) return [];
-          const part = bar.contributions[from].find(({ user, slot: at }) => user === step.id && at === slot);
+          const parts = bar.contributions[from].filter(({ user, slot: at }) => user === step.id && at === slot);
+          const back = parts.length && sent(step.id) ? parts.reduce((sum, { value }) => sum + value, 0) : null;
           const local = isKnown(step.id) ? partial(step.id, slot) : null;
           return h(
             "tr",
@@ -437,7 +478,7 @@ export default {
             h("th", { scope: "row", class: "mg-math", html: `${nameHtml(list, from, "primal")} → ${nameHtml(list, step.id, "primal")}` }),
             cell("primal", from, local),
             forward() ? cell("tangent", from, local === null ? null : local * moving[from]) : [],
-            backward() ? cell("adjoint", from, part && sent(step.id) ? part.value : null) : [],
+            backward() ? cell("adjoint", from, back) : [],
           );
         }),
       );
@@ -448,7 +489,7 @@ export default {
     function show() {
       const { phase, active } = frames[frame];
       root.dataset.now = phase === "forward" && forward() ? "tangent" : phase === "reverse" || phase === "seed" ? "adjoint" : "primal";
-      graph.update({ phase, active, number, partial });
+      graph.update({ phase, active, number, partial, turns: turnsOf });
       working.replaceChildren(...explanation().map(([left, sign, right]) => h("div", { class: "mg-line" }, h("span", { class: "mg-lhs", html: `${left} ${sign}` }), h("span", { class: "mg-rhs", html: right }))));
       drawTable();
       drawEdges();
@@ -471,13 +512,38 @@ export default {
         gradient: backward() ? list.inputs.map(({ id }) => bar.adjoints[id]) : null,
         slope: bar.adjoints[0],
       });
-      summary.say(sentence());
+      if (gaming()) showGame();
+      else summary.say(sentence());
+    }
+
+    /** When a step has had its turn: "1", or "2, 4"; nothing outside the game. */
+    const turnsOf = (id) => (gaming() ? moved().flatMap((one, turn) => (one === id ? [turn + 1] : [])).join(", ") : "");
+
+    function showGame() {
+      for (const one of turns.children) {
+        const [id, taken] = [Number(one.dataset.id), turnsOf(Number(one.dataset.id))];
+        one.setAttribute("aria-label", `${plainName(list, id)} passes on${taken ? `; had turn ${taken}` : ""}`);
+        one.querySelector(".mg-turn").textContent = taken;
+        one.classList.toggle("mg-had-turn", taken !== "");
+      }
+      for (const one of [undo, restart]) enable(one, state.moves.length > 0);
+      const { ok, move, end } = verdict(list, game, moved(), (id) => plainName(list, id), format);
+      board.dataset.verdict = refused !== null ? "refused" : game.over ? (game.correct ? "right" : "wrong") : ok ? "ready" : "early";
+      summary.say(refused ?? [move, end].filter(Boolean).join(" "));
     }
 
     // ---- Controls made for the inputs of this expression ---------------------------------------------------------------------------
 
     let knobs = [];
     function makeControls() {
+      board.hidden = !gaming();
+      (gaming() ? board : place).append(summary.element); // in the game, beside the choices that it judges
+      stepper.hidden = gaming();
+      stage.classList.toggle("mg-choosing", gaming());
+      const names = gaming() ? game.steps : [];
+      turns.replaceChildren(
+        ...names.map((id) => button({ text: h("span", {}, h("span", { class: "mg-math", html: nameHtml(list, id, "primal") }), h("span", { class: "mg-turn" })), "data-id": id, onClick: () => choose(id) })),
+      );
       const named = (name, mark = "") => h("span", { class: "mg-math", html: `<i>x${mark}</i><sub>${name[1]}</sub>` });
       knobs = list.inputs.map(({ name }, i) => {
         const k = VARIABLES.indexOf(name);
@@ -564,7 +630,24 @@ export default {
       turn(near < 0 ? near + 2 * Math.PI : near);
     }
 
+    /** A move of the order game, where it is one. */
+    function choose(id) {
+      refused = refusal(list, game, moved(), id, (one) => plainName(list, one));
+      if (refused === null) setMoves([...state.moves, id - list.inputs.length + 1]);
+      else show();
+    }
+
+    function setMoves(moves) {
+      state.moves = moves;
+      refused = null;
+      settle();
+      makeFrames();
+      show();
+      save();
+    }
+
     function refresh() {
+      refused = null;
       compute();
       syncControls();
       show();
@@ -596,6 +679,7 @@ export default {
       mistake.replaceChildren();
       input.removeAttribute("aria-invalid");
       play(false);
+      if (text !== state.expression) state.moves = [];
       list = next;
       slots().forEach((k) => ((state.at[k] ??= 1), (state.seed[k] ??= 0)));
       if (slots().every((k) => state.seed[k] === 0)) state.seed[slots()[0]] = 1;
@@ -634,8 +718,8 @@ export default {
     // ---- State: the address, the model, the link -------------------------------------------------------------------------------------
 
     const trimmed = (numbers) => numbers.slice(0, Math.max(...slots()) + 1).map((x) => Number((x ?? 0).toPrecision(12)));
-    const shared = () => ({ "": state.expression, at: trimmed(state.at).join(","), seed: trimmed(state.seed).join(","), step: String(frame), mode: state.mode });
-    const python = () => `TracePlayer(${JSON.stringify(state.expression)}, at=(${trimmed(state.at).join(", ")},), mode="${state.mode}", seed=(${trimmed(state.seed).join(", ")},))`;
+    const shared = () => ({ "": state.expression, at: trimmed(state.at).join(","), seed: trimmed(state.seed).join(","), ...(gaming() ? { step: null, moves: state.moves.join(",") || null } : { step: String(frame), moves: null }), mode: state.mode });
+    const python = () => `TracePlayer(${JSON.stringify(state.expression)}, at=(${trimmed(state.at).join(", ")},), mode="${state.mode}", seed=(${trimmed(state.seed).join(", ")},)${gaming() ? `, moves=[${state.moves.join(", ")}]` : ""})`;
 
     let ready = false;
     function save() {
@@ -647,13 +731,14 @@ export default {
       model.set("seed", trimmed(state.seed));
       model.set("mode", state.mode);
       model.set("step", frame);
+      model.set("moves", [...state.moves]);
       model.save_changes();
       ready = true;
     }
 
     function start(from) {
       ready = false;
-      Object.assign(state, { ...from, at: [...from.at], seed: [...from.seed] });
+      Object.assign(state, { ...from, at: [...from.at], seed: [...from.seed], moves: [...from.moves] });
       mode.set(state.mode);
       input.value = state.expression;
       const good = typed(state.expression);
@@ -670,7 +755,8 @@ export default {
       at: numbers(url.read("at")) ?? original.at,
       seed: numbers(url.read("seed")) ?? original.seed,
       step: Number(url.read("step") ?? -1),
-      mode: ["forward", "reverse", "both"].includes(url.read("mode")) ? url.read("mode") : original.mode,
+      moves: numbers(url.read("moves")) ?? [],
+      mode: ["forward", "reverse", "both", "game"].includes(url.read("mode")) ? url.read("mode") : original.mode,
     };
     if (!start({ ...original, ...fromUrl }) && list === null) {
       // A mistake in the very first expression: its message stays, above a trace that works.
@@ -681,7 +767,7 @@ export default {
     }
     if (given !== null) root.scrollIntoView({ block: "nearest" });
 
-    for (const trait of ["expression", "at", "seed", "mode", "step"]) {
+    for (const trait of ["expression", "at", "seed", "mode", "step", "moves"]) {
       model.on(`change:${trait}`, () => ready && start(defaults()));
     }
     let width = stage.clientWidth;
