@@ -220,11 +220,12 @@ def _index(record, recording):
     """A factor outside a sum, under the result's index, that belongs inside; or the reverse."""
     sources = [getattr(a, "source", None) for a in record.inputs]
     for slot, source in enumerate(sources if record.op is ops.Multiply else ()):
-        if source is not None and source.op is ops.Sum:
+        if source is not None and source.op in (ops.Sum, ops.Mean):
             terms, factor = source.inputs[0].value, recording.name(record.inputs[1 - slot])
             make = lambda *ab, s=source, t=terms, k=slot: _again(s, [t * ab[1 - k]])
             yield "index-swap", f"{factor} belongs inside the sum", make
-    if record.op is ops.Sum and sources[0] is not None and sources[0].op is ops.Multiply:
+    sums = record.op in (ops.Sum, ops.Mean)
+    if sums and sources[0] is not None and sources[0].op is ops.Multiply:
         for slot, factor in enumerate(sources[0].inputs):
             a, b = _raw(factor), _raw(sources[0].inputs[1 - slot])
             make = lambda _, a=a, b=b: _again(record, [b]) * a

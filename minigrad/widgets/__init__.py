@@ -8,6 +8,7 @@ notebook's no anywidget.
 from importlib import import_module
 
 _HOME = {
+    "BackwardLab": "page",
     "CostExplorer": "page",
     "GradcheckMicroscope": "page",
     "GraphXray": "page",
