@@ -442,6 +442,15 @@ def test_every_order_gives_what_python_computes_in_that_order(game):
         page.get_by_role("button", name="Start again").click()
 
 
+def test_a_right_answer_in_a_wrong_order_is_called_luck(game):
+    page = game("a = 4*x1; b = 0*a + 1; a*b")
+    pass_on(page, 4, 1, 3, 2)
+    assert "x1 has the adjoint 4. That is right, though by luck" in said(page)
+    page.get_by_role("button", name="Start again").click()
+    pass_on(page, 4, 3, 2, 1)
+    assert "each step passed on once" in said(page)
+
+
 def test_a_step_that_reaches_nothing_takes_no_part(game):
     page = game("a = x1**2; b = sin(a); a*3", at="2")
     assert page.locator(".mg-turns button").count() == 2
