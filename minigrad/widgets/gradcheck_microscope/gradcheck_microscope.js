@@ -132,7 +132,7 @@ export default {
       const who = `${CASES[state.op].title}, ${CASES[state.op].backwards[state.backward].title}, ${asked()}`;
       if (isRight()) return wrong === 0 ? ["right", `${who}: all ${all} entries agree. The check passes, as it should.`] : ["false", `${who}: ${wrong} of ${all} entries ${wrong === 1 ? "is" : "are"} called wrong, without being so. A false alarm.`];
       if (wrong > 0 && found.every(({ entry, agrees, analytic }) => agrees || apart(analytic, given.right[entry], "relative") < NEARLY[state.numbers])) return ["chance", `${who}: ${wrong} of ${all} entries ${wrong === 1 ? "differs" : "differ"}, and just there backward is right. The mistake itself is not seen.`];
-      return wrong === 0 ? ["missed", `${who}: all ${all} entries agree, so the check passes. The backward is wrong.`] : ["found", `${who}: ${wrong} of ${all} entries differ${wrong < all ? "; the mistake hides at the others" : ""}. The check finds it.`];
+      return wrong === 0 ? ["missed", `${who}: all ${all} entries agree, so the check passes. The backward is wrong.`] : ["found", `${who}: ${wrong} of ${all} entries differ${wrong < all ? ", and at the others nothing shows" : ""}. The check finds it.`];
     }
 
     /** What the curve of the chosen entry looks like, and what that means. */
