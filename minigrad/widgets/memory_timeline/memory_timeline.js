@@ -140,7 +140,7 @@ function makePicture({ onMove, onRemove }) {
         svg("path", { class: "mg-memory-sum", d: area(run.alive.map((one) => one.checkpoints + one.notes), most) }),
         svg("path", { class: "mg-memory-base", d: area(run.alive.map((one) => one.checkpoints), most) }),
         svg("circle", { cx: x(peakAt + 0.5), cy: at(run.peak), r: 4 }),
-        label(`peak ${run.peak}`, [x(peakAt + 0.5) + (side === "end" ? -8 : 8), at(run.peak) - (run.peak > 0.8 * most ? -14 : 7)], { "text-anchor": side }),
+        label(`peak ${run.peak}`, [x(peakAt + 0.5) + (side === "end" ? -8 : 8), at(run.peak) - 7], { "text-anchor": side }),
       );
       now.replaceChildren(...(moment === null ? [] : [svg("path", { d: `M${x(moment)},${TOP}V${FLOOR}` })]));
       still.setAttribute("aria-label", `Time runs to the right, states upwards. The chain climbs to state ${length}, then comes down backwards${run.again ? `, with ${plural(run.again, "step")} climbed again on the way` : ""}. At most ${run.peak} states are kept at once.`);
