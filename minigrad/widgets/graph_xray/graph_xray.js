@@ -28,7 +28,7 @@ function written(x) {
 }
 
 /** What a card says: a number; of an array its shape, or how large its largest entry is. */
-const inCard = ({ x, of, wrong }) => (wrong ? "✗ " : "") + (shapeOf(x).length === 0 ? brief(x) : of === "value" ? shapeOf(x).join("×") : isZero(x) ? "all 0" : `≤ ${brief(Math.max(...entries(x).map(Math.abs)), 2)}`);
+const inCard = ({ x, of, wrong }) => (wrong ? "✗ " : "") + (shapeOf(x).length === 0 ? brief(x) : of === "value" ? shapeOf(x).join("×") : isZero(x) ? "0" : `≤ ${brief(Math.max(...entries(x).map(Math.abs)), 2)}`);
 
 export default {
   render({ model, el }) {
