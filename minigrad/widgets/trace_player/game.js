@@ -32,7 +32,7 @@ export function replay(list, values, moves) {
     over: steps.every((id) => moves.includes(id)),
     again: (id) => moves.slice(0, -1).includes(id),
     /** Steps that have passed on, and hold something else by now. */
-    stale: steps.filter((id) => moves.includes(id) && held[moves.lastIndexOf(id)] !== bar.adjoints[id]),
+    stale: steps.filter((id) => moves.includes(id) && !same(held[moves.lastIndexOf(id)], bar.adjoints[id])),
     correct: list.inputs.every(({ id }) => same(bar.adjoints[id], right[id])),
   };
 }
