@@ -184,7 +184,7 @@ export default {
       ];
       if (state.visits) {
         const count = id === list.outputs[0] ? "here the walk begins" : `${byVisits.visits[id]} of ${plural(total, "visit")}`;
-        rows.push(["grad, by visits", [h("span", { class: `mg-xray-array ${wrong(id) ? "mg-wrong" : "mg-adjoint"}` }, `${wrong(id) ? "✗ " : ""}${written(byVisits.adjoints[id])}`), h("span", { class: "mg-xray-note" }, ` ${count}${wrong(id) ? ": wrong" : ""}`)]]);
+        rows.push(["grad, by visits", [h("span", { class: `mg-xray-array ${wrong(id) ? "mg-wrong" : "mg-adjoint"}` }, `${wrong(id) ? "✗ " : ""}${written(byVisits.adjoints[id])}`), " ", h("span", { class: "mg-xray-note" }, `${count}${wrong(id) ? ": wrong" : ""}`)]]);
       }
       rows.push(["op", step ? h("code", {}, step.class) : "none: a leaf, made by you, without a source"]);
       if (step) rows.push(["inputs", step.inputs.flatMap((one) => (isName(one) ? [nodeButton(one), " "] : [h("code", {}, format(one.constant)), " "]))]);
