@@ -437,6 +437,16 @@ def _html_table(caption, head, body):
     )
 
 
+# Networks and their training ----------------------------------------------------------------------
+
+
+def module(module):
+    """A module and its parameters, a line for each."""
+    lines = [f"{name:<20} {node.shape}" for name, node in module.named_parameters()]
+    total = sum(node.size for node in module.parameters())
+    return "\n  ".join([f"{type(module).__name__}, {total:,} parameters", *lines])
+
+
 # Numbers and names --------------------------------------------------------------------------------
 
 

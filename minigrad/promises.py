@@ -52,6 +52,14 @@ class Methods:
     transpose = lambda self, *axes: np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
 
 
+def expect(who, holds, expected, **given):
+    """Where it does not hold, a ValueError: who was given what (of arrays the shapes) instead."""
+    if not holds:
+        name = getattr(who, "__name__", type(who).__name__)
+        told = ", ".join(f"{a} {getattr(v, 'shape', repr(v))}" for a, v in given.items())
+        raise ValueError(f"{name} was given {told}; expected {expected}")
+
+
 def plain_call(function, method, options):
     """A ufunc on a node is recorded as np.f(x), with no out=, where= or reduce."""
     if method != "__call__" or options:

@@ -423,7 +423,7 @@ def without_an_array(path):
         (empty, "empty"),
         (flipped, "damaged"),
         (weights_alone, "no checkpoint"),
-        (without_an_array, "optimiser.mean.0: missing"),
+        (without_an_array, "optimiser.mean.0: nothing"),
     ],
 )
 def test_a_damaged_checkpoint_is_refused_and_changes_nothing(path, damage, words):

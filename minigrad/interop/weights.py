@@ -62,6 +62,15 @@ def load(path):
         raise ValueError(f"{path} holds no {path.suffix} weights: {advice} ({error})") from error
 
 
+def check_state(module, state, own):
+    """ValueError, naming every entry, where `state` has not the names, shapes, dtypes of `own`."""
+    kind = lambda a: "nothing" if a is None else f"{np.asarray(a).dtype} {np.shape(a)}"
+    kinds = {name: (kind(state.get(name)), kind(own.get(name))) for name in {**own, **state}}
+    if wrong := [f"\n  {name}: {a}; expected {b}" for name, (a, b) in kinds.items() if a != b]:
+        name = type(module).__name__
+        raise ValueError(f"{name} was given another state; nothing was changed:{''.join(wrong)}")
+
+
 # How a file begins, and what to do if it is not what was asked for.
 SEEMS = {
     b"\x89PNG": "it is a PNG picture; give the path of the weights",

@@ -8,10 +8,8 @@
 A batch is rows: n examples of d numbers are an array of shape (n, d).
 """
 
-from minigrad.nn.blocks import Attention, Residual
 from minigrad.nn.convolution import Conv2d, MaxPool2d
+from minigrad.nn.layers import Attention, BatchNorm, Dropout, LayerNorm, Residual
 from minigrad.nn.linear import MLP, Linear, as_function, glorot, he
 from minigrad.nn.module import Module
-from minigrad.nn.noise import Dropout
-from minigrad.nn.normalise import BatchNorm, LayerNorm
 from minigrad.nn.recurrent import LSTM, RNN

@@ -8,7 +8,8 @@ import numpy as np
 
 from minigrad.core import Op, TensorNode
 from minigrad.nn.linear import Linear
-from minigrad.nn.module import Module, misfit
+from minigrad.nn.module import Module
+from minigrad.promises import expect
 
 
 class Conv2d(Module):
@@ -28,8 +29,8 @@ class Conv2d(Module):
         self.stride, self.padding = stride, padding
 
     def forward(self, x):
-        n_out, n_in, size, _ = self.weight.shape
-        _check_images(self, x, n_in, size - 2 * self.padding)
+        (n_out, n_in, size, _), shape = self.weight.shape, np.shape(x)
+        expect(self, len(shape) == 4 and shape[1] == n_in, f"(n, {n_in}, H, W)", x=x)
         seen = Windows.do_forward(x, size=size, stride=self.stride, padding=self.padding)
         n, *_, rows, columns = seen.shape
         seen = np.reshape(seen, (n, n_in * size * size, rows * columns))
@@ -49,30 +50,31 @@ class MaxPool2d(Module):
         self.size, self.stride = size, stride or size
 
     def forward(self, x):
-        _check_images(self, x, "c", self.size)
+        expect(self, np.ndim(x) == 4, "(n, c, H, W)", x=x)
         seen = Windows.do_forward(x, size=self.size, stride=self.stride, padding=0)
         return np.max(seen, axis=(2, 3))
-
-
-def _check_images(module, x, channels, least):
-    shape = np.shape(x)
-    if len(shape) != 4 or channels not in ("c", shape[1]) or min(shape[2:]) < least:
-        wanted = f"(n, {channels}, H, W), with H and W of at least {least}"
-        raise misfit(module, f"shape {shape}", wanted)
 
 
 class Windows(Op):
     """All that a window sees: y[·, c, i, j, r, s] = x[·, c, stride r + i, stride s + j].
 
-    x (n, c, H, W) with `padding` zeros on each side; i, j < `size`. Each pixel is seen from several
-    places, and gets the adjoints of all, which `Unwindow` adds up.
+    x (n, c, H, W) with `padding` zeros on each side; i, j < `size`. Given the `shape` of x, it goes
+    the other way, from y to the adjoint of x: a pixel gets what every place that sees it sends.
     """
 
     linear = True
 
     @staticmethod
-    def forward(context, x, size, stride, padding):
-        context.update(shape=x.shape, stride=stride, padding=padding)
+    def forward(context, x, size, stride, padding, shape=None):
+        other_way = None if shape else x.shape
+        context.update(size=size, stride=stride, padding=padding, shape=other_way)
+        if shape:
+            *channels, _, _, rows, columns = x.shape
+            images = np.zeros((*channels, shape[2] + 2 * padding, shape[3] + 2 * padding), x.dtype)
+            for i, j in np.ndindex(size, size):
+                to = images[:, :, i : i + stride * rows : stride, j : j + stride * columns : stride]
+                to += x[:, :, i, j]
+            return images[:, :, padding : padding + shape[2], padding : padding + shape[3]]
         if padding:
             x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
         views = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(2, 3))
@@ -80,24 +82,4 @@ class Windows(Op):
 
     @staticmethod
     def backward(context, gy):
-        return Unwindow.do_forward(gy, **context)
-
-
-class Unwindow(Op):
-    """The adjoint of `Windows`: from y (n, c, i, j, r, s) to images of `shape`, added up."""
-
-    linear = True
-
-    @staticmethod
-    def forward(context, y, shape, stride, padding):
-        n, c, size, _, rows, columns = y.shape
-        context.update(size=size, stride=stride, padding=padding)
-        x = np.zeros((n, c, shape[2] + 2 * padding, shape[3] + 2 * padding), y.dtype)
-        for i, j in np.ndindex(size, size):
-            to = x[:, :, i : i + stride * rows : stride, j : j + stride * columns : stride]
-            to += y[:, :, i, j]
-        return x[:, :, padding : padding + shape[2], padding : padding + shape[3]]
-
-    @staticmethod
-    def backward(context, gx):
-        return Windows.do_forward(gx, **context)
+        return Windows.do_forward(gy, **context)

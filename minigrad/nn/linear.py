@@ -5,8 +5,9 @@ import math
 import numpy as np
 
 from minigrad.core import Op, TensorNode
-from minigrad.nn.module import Module, misfit
+from minigrad.nn.module import Module
 from minigrad.ops import Affine
+from minigrad.promises import expect
 
 # How wide to draw the first weights. Too small and the signal dies on its way through the layers,
 # too large and it explodes: the variance that a layer puts out should be the variance that it got.
@@ -23,9 +24,6 @@ def glorot(rng, n_in, n_out):
     return rng.uniform(-limit, limit, (n_in, n_out))
 
 
-INITIALISATIONS = {"he": he, "glorot": glorot}
-
-
 class Linear(Module):
     """Y = XW + b, with X (n, n_in), W `weight` (n_in, n_out), b `bias` (n_out,), Y (n, n_out).
 
@@ -34,20 +32,16 @@ class Linear(Module):
     """
 
     def __init__(self, n_in, n_out, rng=None, dtype=np.float64, init="he"):
-        for name, n in ("n_in", n_in), ("n_out", n_out):
-            if n != int(n) or n < 1:
-                raise misfit(self, f"{name}={n!r}", "a whole number of at least 1")
-        if not callable(init) and init not in INITIALISATIONS:
-            raise misfit(self, f"init={init!r}", "'he', 'glorot' or f(rng, n_in, n_out)")
-        draw = init if callable(init) else INITIALISATIONS[init]
+        whole = all(n == int(n) >= 1 for n in (n_in, n_out))
+        expect(self, whole, "whole numbers of at least 1", n_in=n_in, n_out=n_out)
+        draw = {"he": he, "glorot": glorot}.get(init, init)
+        expect(self, callable(draw), "'he', 'glorot' or f(rng, n_in, n_out)", init=init)
         self.weight = TensorNode(draw(np.random.default_rng(rng), n_in, n_out).astype(dtype))
         self.bias = TensorNode(np.zeros(n_out, dtype))
 
     def forward(self, x):
         n_in, _ = self.weight.shape
-        if np.shape(x)[-1:] != (n_in,):
-            turned = "; it looks transposed, try x.T" if np.shape(x)[:1] == (n_in,) else ""
-            raise misfit(self, f"shape {np.shape(x)}", f"(n, {n_in}), a row an example{turned}")
+        expect(self, np.shape(x)[-1:] == (n_in,), f"(n, {n_in}), a row for each example", x=x)
         return Affine.do_forward(x, self.weight, self.bias)
 
 
@@ -61,10 +55,8 @@ class MLP(Module):
     """
 
     def __init__(self, sizes, activation=np.tanh, output=None, rng=None, **options):
-        sizes = list(sizes)
-        if len(sizes) < 2:
-            raise misfit(self, f"sizes {sizes}", "at least two: the widths of input and output")
-        rng = np.random.default_rng(rng)
+        rng, sizes = np.random.default_rng(rng), list(sizes)
+        expect(self, len(sizes) > 1, "at least two: the widths of input and output", sizes=sizes)
         self.activation = as_function(activation)
         self.output = as_function(output or np.positive)  # which gives x as it is
         self.layers = [Linear(*pair, rng, **options) for pair in zip(sizes, sizes[1:])]
@@ -81,8 +73,5 @@ def as_function(activation):
     if isinstance(activation, type) and issubclass(activation, Op):
         return activation.do_forward
     if isinstance(activation, type) or not callable(activation):
-        raise TypeError(
-            f"activation: given {activation!r}; expected an Op class (ReLU), no brackets (an "
-            "Op has no instances), or a function (np.tanh)"
-        )
+        raise TypeError(f"{activation!r}: expected an Op class (ReLU), no brackets, or a function")
     return activation

@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from minigrad import display
 from minigrad.core import TensorNode
+from minigrad.interop.weights import check_state
 
 # When a large array is freed, the C library gives its pages back to the system, and the next one is
 # mapped in anew, page by page: it takes as long as to compute it, at every step of a training loop.
@@ -75,20 +77,13 @@ class Module:
         dtype. Raises ValueError that names every entry that is missing, unexpected or does not fit;
         the module is then as it was. (`minigrad.interop.load` reads a state from a file.)
         """
-        own = self.state_dict()
-        kind = lambda a: "nothing" if a is None else f"{np.asarray(a).dtype} {np.shape(a)}"
-        kinds = {name: (kind(state.get(name)), kind(own.get(name))) for name in {**own, **state}}
-        if wrong := [f"\n  {name}: {a}; expected {b}" for name, (a, b) in kinds.items() if a != b]:
-            raise misfit(self, "another state" + "".join(wrong), "its own; nothing was changed")
+        check_state(self, state, self.state_dict())
         for name, node in self.named(TensorNode):
             node.value = np.array(state[name])[()]
         for name, buffer in self.named(np.ndarray):
             buffer[...] = state[name]
 
-    def __repr__(self):
-        lines = [f"{name:<20} {node.shape}" for name, node in self.named_parameters()]
-        total = sum(node.size for node in self.parameters())
-        return "\n  ".join([f"{type(self).__name__}, {total:,} parameters", *lines])
+    __repr__ = display.module
 
 
 def _walk(value, name, above=()):
@@ -102,8 +97,3 @@ def _walk(value, name, above=()):
     elif isinstance(value, dict | list | tuple):
         for key, inside in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _walk(inside, f"{name}.{key}" if name else str(key), above)
-
-
-def misfit(module, given, expected):
-    """The ValueError of a module that cannot take what it was given."""
-    return ValueError(f"{type(module).__name__} was given {given}; expected {expected}")

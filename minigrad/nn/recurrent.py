@@ -14,9 +14,10 @@ import numpy as np
 
 from minigrad.core import Op
 from minigrad.functions import sigmoid
+from minigrad.nn.layers import Dropout, masked
 from minigrad.nn.linear import Linear, as_function
-from minigrad.nn.module import Module, misfit
-from minigrad.nn.noise import Dropout, masked
+from minigrad.nn.module import Module
+from minigrad.promises import expect
 
 
 class Recurrent(Module):
@@ -35,14 +36,12 @@ class Recurrent(Module):
         (d, _), (k, _), shape = self.input.weight.shape, self.recurrent.shape, np.shape(x)
         integers = x.dtype.kind in "iu"
         fits = len(shape) == 2 and np.all((0 <= x) & (x < d)) if integers else shape[2:] == (d,)
-        if not fits or 0 in shape:
-            wanted = f"(n, T, {d}), or (n, T) integers from 0 to {d - 1}"
-            raise misfit(self, f"{x.dtype} of shape {shape}", wanted)
+        wanted = f"(n, T, {d}), or (n, T) integers from 0 to {d - 1}"
+        expect(self, fits and 0 not in shape, wanted, dtype=x.dtype.name, x=x)
         n, T = shape[:2]
         state = state or [np.zeros((n, k), self.recurrent.dtype)] * self.parts
-        if [np.shape(part) for part in state] != [(n, k)] * self.parts:
-            shapes = f"a state of shapes {[np.shape(part) for part in state]}"
-            raise misfit(self, shapes, f"{self.parts} of {(n, k)}, or none, to begin with zeros")
+        shapes = [np.shape(part) for part in state]
+        expect(self, shapes == [(n, k)] * self.parts, f"{self.parts} of {(n, k)}", state=shapes)
         if integers:
             z = self.input.weight[x] + self.input.bias
         else:
@@ -69,7 +68,7 @@ class RNN(Recurrent):
         self.activation = as_function(activation)
 
     def run(self, z, U, h, mask):
-        return unroll(lambda z, U, h: [self.activation(z + masked(h, mask) @ U)], z, U, h)[:1]
+        return unroll(lambda z, U, h: [self.activation(z + masked(h, mask) @ U)], z, U, h)
 
 
 class LSTM(Recurrent):
@@ -92,8 +91,7 @@ class LSTM(Recurrent):
 
     def __init__(self, n_in, n_hidden, form="sequence", **options):
         super().__init__(n_in, n_hidden, 4, **options)
-        if form not in FORMS:
-            raise misfit(self, f"form={form!r}", " or ".join(map(repr, FORMS)))
+        expect(self, form in FORMS, " or ".join(map(repr, FORMS)), form=form)
         self.form = form
         self.input.bias.value[2 * n_hidden : 3 * n_hidden] = 1.0
 
@@ -101,11 +99,11 @@ class LSTM(Recurrent):
         return FORMS[self.form](z, U, h, c, mask=mask)
 
 
-def unroll(cell, z, U, *state):
+def unroll(cell, z, U, *state, **constants):
     """All h side by side, and the rest of the last state: stateₜ = cell(zₜ, U, *stateₜ₋₁)."""
     seen = []
     for z_t in Split.do_forward(z, width=U.shape[1]):
-        state = cell(z_t, U, *state)
+        state = cell(z_t, U, *state, **constants)
         seen.append(state[0])
     return np.concatenate(seen, axis=1), *state[1:]
 
@@ -139,48 +137,42 @@ class Remember(Op):
     one product. Since σ(x) = ½ + ½ tanh(x/2), one call of tanh serves all gates.
     """
 
-    @staticmethod
-    def reference(z, U, h, c, mask=None):
-        return unroll(partial(gates, mask=mask), z, U, h, c)
+    reference = staticmethod(partial(unroll, gates))
 
     @staticmethod
     def forward(context, z, U, h, c, mask=None):
         (n, k), T = h.shape, z.shape[1] // U.shape[1]
-        halves = np.array([1.0, 0.5, 0.5, 0.5], z.dtype).reshape(4, 1, 1)
-        half_U = np.swapaxes(U.reshape(k, 4, k), 0, 1) * halves
-        a = np.empty((4, T, n, k), z.dtype)  # each gate in one piece of memory
-        np.multiply(z.reshape(n, T, 4, k).transpose(1, 2, 0, 3), halves, out=a.swapaxes(0, 1))
+        U_4 = np.swapaxes(U.reshape(k, 4, k), 0, 1)
+        a = np.array(z.reshape(n, T, 4, k).transpose(1, 2, 0, 3), order="C")  # a gate in one piece
         hs, cs, tanh_c = (np.empty((T + more, n, k), z.dtype) for more in (1, 1, 0))
         hs[0], cs[0] = h, c
-        for t in range(T):
-            now = a[:, t]
-            now += masked(hs[t], mask) @ half_U
+        for t, now in enumerate(a):
+            now += masked(hs[t], mask) @ U_4
+            now[1:] *= 0.5
             g, i, f, o = np.tanh(now, out=now)
-            sigmoids = now[1:]
-            sigmoids *= 0.5
-            sigmoids += 0.5
-            c = np.multiply(f, cs[t], out=cs[t + 1])
-            c += i * g
-            np.multiply(o, np.tanh(c, out=tanh_c[t]), out=hs[t + 1])
+            now[1:] *= 0.5
+            now[1:] += 0.5
+            np.multiply(f, cs[t], out=cs[t + 1])
+            cs[t + 1] += i * g
+            np.multiply(o, np.tanh(cs[t + 1], out=tanh_c[t]), out=hs[t + 1])
         context.update(U=U, a=a, hs=hs, cs=cs, tanh_c=tanh_c, mask=mask)
-        return hs[1:].swapaxes(0, 1).reshape(n, T * k), c
+        return hs[1:].swapaxes(0, 1).reshape(n, T * k), cs[T]
 
     @staticmethod
     def backward(context, ghs, gc):
-        U, a, hs, tanh_c, mask = map(context.get, ("U", "a", "hs", "tanh_c", "mask"))
-        (_, T, n, k), (g, i, f, o) = a.shape, a
-        slopes = a - a * a  # σ′ = σ (1 − σ); for the one tanh, 1 − g²
-        slopes[0] = 1.0 - g * g
-        for slope, factor in zip(slopes, (i, g, context["cs"][:-1], tanh_c)):
-            slope *= factor
+        U, a, hs, cs, tanh_c, mask = map(context.get, ("U", "a", "hs", "cs", "tanh_c", "mask"))
+        (T, _, n, k), (g, i, f, o) = a.shape, a.swapaxes(0, 1)
+        slopes, gz = a - a * a, np.empty((T, n, 4, k), a.dtype)  # σ′ = σ (1 − σ)
+        slopes[:, 0] = 1.0 - g * g  # for this one is a tanh
+        slopes *= np.stack((i, g, cs[:-1], tanh_c), axis=1)
         h_by_c = o * (1.0 - tanh_c * tanh_c)
-        gz, ghs, gh = np.empty((T, n, 4, k), a.dtype), ghs.reshape(n, T, k), np.zeros_like(hs[0])
+        ghs, gh = ghs.reshape(n, T, k), np.zeros_like(hs[0])
         for t in reversed(range(T)):
-            now = gz[t].swapaxes(0, 1)
             gh += ghs[:, t]
             gc = gc + gh * h_by_c[t]
-            np.multiply(slopes[:3, t], gc, out=now[:3])
-            np.multiply(slopes[3, t], gh, out=now[3])
+            slopes[t, :3] *= gc
+            slopes[t, 3] *= gh
+            gz[t] = slopes[t].swapaxes(0, 1)
             gc *= f[t]
             gh = masked(gz[t].reshape(n, 4 * k) @ U.T, mask)
         gU = masked(hs[:-1], mask).reshape(T * n, k).T @ gz.reshape(T * n, 4 * k)
@@ -189,6 +181,6 @@ class Remember(Op):
 
 FORMS = {
     "gates": Remember.reference,
-    "step": lambda *inputs, mask: unroll(partial(Remember.do_forward, mask=mask), *inputs),
+    "step": partial(unroll, Remember.do_forward),
     "sequence": Remember.do_forward,
 }
