@@ -80,7 +80,8 @@ def test_widgets_move_by_keyboard_and_mouse(open_page, site, chapter):
         assert place.get_attribute("data-state") == "ready"
         place.scroll_into_view_if_needed()
 
-        slider = place.locator("input[type=range]:visible, [role=slider]:visible").first
+        sliders = "input[type=range], [role=slider], [role=spinbutton]"
+        slider = place.locator(sliders).filter(visible=True).first
         before = place.evaluate(SHOWN)
         slider.focus()
         page.keyboard.press("ArrowLeft")
