@@ -16,7 +16,7 @@ import numpy as np
 
 from minigrad.core import TensorNode
 from minigrad.nn import Module
-from minigrad.promises import give, spare
+from minigrad.promises import expect, give, spare
 
 
 class Optimiser(Module):
@@ -37,16 +37,14 @@ class Optimiser(Module):
         parameters, self.rate, self.steps = list(parameters), rate, np.zeros((), int)
         for position, parameter in enumerate(parameters):
             if not isinstance(parameter, TensorNode) or parameter.source is not None:
-                raise TypeError(f"{self}: parameter {position} is {parameter!r}, no leaf node")
-        if not parameters:
-            raise ValueError(f"{self}: no parameters; hand over model.parameters()")
+                raise TypeError(f"parameter {position} is {parameter!r}, which is no leaf node")
+        expect(self, parameters, "model.parameters()", parameters=parameters)
         # Keys, so that one that is shared moves once. They stay in the state of their model.
         self._moved = dict.fromkeys(parameters)
         for name, value in settings.items():
             setattr(self, name, _number(self, name, value, below=1.0))
         self.rate_at(0)
 
-    __str__ = lambda self: type(self).__name__
     parameters = lambda self: list(self._moved)
 
     def zeros(self):
@@ -63,16 +61,15 @@ class Optimiser(Module):
         Raises ValueError, and moves nothing, where a gradient is NaN or infinite, where none has
         been computed, or where the rate is no number of at least 0.
         """
-        gradients, rate = _gradients(self._moved, self), self.rate_at(int(self.steps))
+        gradients, rate = _gradients(self, self._moved), self.rate_at(int(self.steps))
         self.steps += 1
         for i, (parameter, g) in enumerate(gradients.items()):
             w = parameter.value
-            d = self.direction(i, w, g)
             # Not w -= ...: a list recorded before this step still holds w, and its derivatives stay
             # those of the point where it was recorded. The sum goes into an array that nobody holds
             # (`promises.spare` says why), or a new one, with the dtype of w: a setting that came as
             # np.float64 would widen float32.
-            moved = np.multiply(d, -rate, out=spare(parameter), dtype=w.dtype)
+            moved = np.multiply(self.direction(i, w, g), -rate, out=spare(parameter), dtype=w.dtype)
             moved += w
             parameter.value = moved
             give(parameter, w)
@@ -100,9 +97,7 @@ class SGD(Optimiser):
         self.nesterov, self.velocity = nesterov, self.zeros()
 
     def direction(self, i, w, g):
-        b = self.velocity[i]
-        if self.decay:
-            g = g + self.decay * w
+        b, g = self.velocity[i], g + self.decay * w if self.decay else g
         b *= self.momentum
         b += g
         return g + self.momentum * b if self.nesterov else b
@@ -147,8 +142,8 @@ class Adam(Optimiser):
 
 def clip_by_value(parameters, limit):
     """Cut every entry of every gradient to [−limit, limit]. Raises ValueError as `step` does."""
-    limit = _number("clip_by_value", "limit", limit)
-    for parameter, g in _gradients(parameters, "clip_by_value").items():
+    limit = _number(clip_by_value, "limit", limit)
+    for parameter, g in _gradients(clip_by_value, parameters).items():
         parameter.grad = np.clip(g, -limit, limit)
 
 
@@ -157,8 +152,8 @@ def clip_by_norm(parameters, limit):
 
     Returns the norm that they had. Raises ValueError as `step` does.
     """
-    limit = _number("clip_by_norm", "limit", limit)
-    gradients = _gradients(parameters, "clip_by_norm")
+    limit = _number(clip_by_norm, "limit", limit)
+    gradients = _gradients(clip_by_norm, parameters)
     # The largest entry goes out in front: its square may overflow where the norm does not.
     largest = max(float(np.abs(g).max(initial=0.0)) for g in gradients.values()) or 1.0
     norm = largest * math.sqrt(sum(np.sum((g / largest) ** 2) for g in gradients.values()))
@@ -199,23 +194,19 @@ def cosine(rate, steps, warmup=0, last=0.0):
     return schedule
 
 
-def _number(who, what, value, below=math.inf):
-    if not isinstance(value, Real) or not 0.0 <= value < below:
-        raise ValueError(f"{who}: {what}={value!r}; expected a number, 0 <= {what} < {below:g}")
+def _number(who, name, value, below=math.inf):
+    fits = isinstance(value, Real) and 0.0 <= value < below
+    expect(who, fits, f"a number, 0 <= {name} < {below:g}", **{name: value})
     return float(value)
 
 
-def _gradients(parameters, who):
+def _gradients(who, parameters):
     """{parameter: gradient, zeros where there is none}; ValueError for what no step could use."""
     gradients = {parameter: parameter.grad for parameter in parameters}
     for position, g in enumerate(gradients.values()):
         # A cheap look first: g · g is not finite when an entry is not (or when it overflows).
         if not math.isfinite(np.vdot(g, g)) and not np.isfinite(g).all():
-            raise ValueError(
-                f"{who}: {np.sum(~np.isfinite(g))} of the {np.size(g)} entries in the gradient of "
-                f"parameter {position}, shape {g.shape}, are NaN or infinite. Usually the rate "
-                "is too large; else ask mg.debug() for the op that made the first one."
-            )
-    if all(parameter._grad is None for parameter in gradients):
-        raise ValueError(f"{who}: no parameter has a gradient; call loss.backward() first")
+            why = "no NaN or infinity. Usually the rate is too large; else see mg.debug()"
+            expect(who, False, why, parameter=position, gradient=g)
+    expect(who, any(p._grad is not None for p in parameters), "loss.backward() first", grad=None)
     return gradients

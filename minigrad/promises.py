@@ -56,7 +56,7 @@ def expect(who, holds, expected, **given):
     """Where it does not hold, a ValueError: who was given what (of arrays the shapes) instead."""
     if not holds:
         name = getattr(who, "__name__", type(who).__name__)
-        told = ", ".join(f"{a} {getattr(v, 'shape', repr(v))}" for a, v in given.items())
+        told = ", ".join(f"{a} {getattr(v, 'shape', ()) or repr(v)}" for a, v in given.items())
         raise ValueError(f"{name} was given {told}; expected {expected}")
 
 

@@ -212,7 +212,7 @@ def test_a_gradient_that_is_not_finite_is_named_and_nothing_moves(make, bad):
         lambda: clip_by_value([first, second], 0.1),
         lambda: clip_by_norm([first, second], 0.1),
     ):
-        with pytest.raises(ValueError, match=r"1 of the 6 entries.*parameter 1, shape \(2, 3\)"):
+        with pytest.raises(ValueError, match=r"parameter 1, gradient \(2, 3\)"):
             act()
     assert first.value is there and first.grad.tolist() == gradient
     for name, array in optimiser.state_dict().items():
@@ -226,7 +226,7 @@ def test_a_schedule_that_gives_no_rate_is_refused_and_nothing_moves(rate):
     for position in range(2):
         (w * w).backward()
         if position:
-            with pytest.raises(ValueError, match="rate="):
+            with pytest.raises(ValueError, match="rate (nan|-1.0|None)"):
                 optimiser.step()
         else:
             optimiser.step()
@@ -245,21 +245,26 @@ def test_a_large_gradient_is_no_error():
 @pytest.mark.parametrize(
     "wrong, error, words",
     [
-        (lambda: SGD([], 0.1), ValueError, "no parameters"),
+        (lambda: SGD([], 0.1), ValueError, r"parameters \[\]"),
         (lambda: SGD([np.ones(3)], 0.1), TypeError, "parameter 0"),
         (lambda: SGD([mg.TensorNode(1.0) * 2.0], 0.1), TypeError, "leaf"),
-        (lambda: SGD([mg.TensorNode(1.0)], -0.1), ValueError, "rate=-0.1"),
-        (lambda: SGD([mg.TensorNode(1.0)], np.nan), ValueError, "rate=nan"),
-        (lambda: SGD([mg.TensorNode(1.0)], 0.1, 1.0), ValueError, "momentum=1.0"),
-        (lambda: SGD([mg.TensorNode(1.0)], "0.1"), ValueError, "rate='0.1'"),
-        (lambda: SGD([mg.TensorNode(1.0)], 0.1, decay=-0.1), ValueError, "decay=-0.1"),
-        (lambda: Adam([mg.TensorNode(1.0)], beta2=1.0), ValueError, "beta2=1.0"),
-        (lambda: Adam([mg.TensorNode(1.0)], beta1=(0.9, 0.99)), ValueError, "beta1="),
+        (lambda: SGD([mg.TensorNode(1.0)], -0.1), ValueError, "rate -0.1"),
+        (lambda: SGD([mg.TensorNode(1.0)], np.nan), ValueError, "rate nan"),
+        (
+            lambda: SGD([mg.TensorNode(1.0)], np.float64(-0.25)),
+            ValueError,
+            r"-0\.25.*0 <= rate < inf",
+        ),
+        (lambda: SGD([mg.TensorNode(1.0)], 0.1, 1.0), ValueError, "momentum 1.0"),
+        (lambda: SGD([mg.TensorNode(1.0)], "0.1"), ValueError, "rate '0.1'"),
+        (lambda: SGD([mg.TensorNode(1.0)], 0.1, decay=-0.1), ValueError, "decay -0.1"),
+        (lambda: Adam([mg.TensorNode(1.0)], beta2=1.0), ValueError, "beta2 1.0"),
+        (lambda: Adam([mg.TensorNode(1.0)], beta1=(0.9, 0.99)), ValueError, "beta1 "),
         (lambda: SGD([mg.TensorNode(1.0)], 0.1).step(), ValueError, r"loss.backward\(\)"),
         (lambda: clip_by_norm([mg.TensorNode(1.0)], 1.0), ValueError, r"loss.backward\(\)"),
-        (lambda: clip_by_norm([], 1.0), ValueError, "no parameter"),
-        (lambda: clip_by_norm([mg.TensorNode(1.0)], np.nan), ValueError, "limit=nan"),
-        (lambda: clip_by_value([mg.TensorNode(1.0)], -1.0), ValueError, "limit=-1.0"),
+        (lambda: clip_by_norm([], 1.0), ValueError, "grad None"),
+        (lambda: clip_by_norm([mg.TensorNode(1.0)], np.nan), ValueError, "limit nan"),
+        (lambda: clip_by_value([mg.TensorNode(1.0)], -1.0), ValueError, "limit -1.0"),
     ],
 )
 def test_bad_input_gets_an_error_that_teaches(wrong, error, words):
@@ -424,4 +429,4 @@ def test_an_optimiser_of_ones_own():
     np.sum(w * w).backward()
     optimiser.step()
     assert w.value.tolist() == [2.5, -1.5]
-    assert "Sign: parameter 0" in str(pytest.raises(TypeError, Sign, [1.0], 0.5).value)
+    assert "parameter 0 is 1.0" in str(pytest.raises(TypeError, Sign, [1.0], 0.5).value)
