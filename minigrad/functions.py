@@ -44,7 +44,7 @@ def cross_entropy(logits, labels):
     `logits` (n, classes): scores, any real numbers; no ReLU or softmax before. `labels` (n,):
     integers. Raises ValueError where the shapes, or the range of the labels, do not fit.
     """
-    labels = labels if isinstance(labels, TensorNode) else np.asarray(labels)
+    labels = labels if hasattr(labels, "dtype") else np.asarray(labels)
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise ValueError(
             f"cross_entropy: logits {logits.shape} and labels {labels.shape}; expected (n, "

@@ -192,55 +192,48 @@ def refused(error, words, call):
 def test_names_that_do_not_exist_or_exist_already(book):
     sequence = book.operation_sequence(book.loss)
     x1 = book.registers["x1"]
-    refused(AttributeError, "no op or register 'mul'; did you mean .*multiply", lambda: book.mul)
-    refused(AttributeError, "did you mean.*matmul", lambda: book.mul)
-    refused(AttributeError, "did you mean loss", lambda: book.los)
-    refused(
-        AttributeError,
-        "no register 'X1'; did you mean .*x1",
-        lambda: book.eval(sequence, {"X1": 1}),
-    )
+    refused(AttributeError, "no attribute 'mul'", lambda: book.mul)
+    refused(KeyError, "'X1' is not here.*there are x1, x2", lambda: book.eval(sequence, {"X1": 1}))
     refused(ValueError, "'x1' is the name of another", lambda: book.input("x1"))
-    refused(
-        ValueError, "'log' is the name of another register, or of an op", lambda: book.param("log")
-    )
+    refused(ValueError, "'log' is the name of another", lambda: book.param("log"))
     refused(ValueError, "'loss' is the name", lambda: setattr(book, "loss", x1 + 1.0))
-    refused(TypeError, "expected an expression", lambda: setattr(book, "y", 3.0))
+    refused(AttributeError, "'float' object", lambda: setattr(book, "y", 3.0))
+    assert "y" not in book.registers
 
 
 def test_sequences_that_cannot_run(book):
     sequence = book.operation_sequence(book.loss)
-    late = "z3 = add.*'z1' is computed only later"
-    refused(ValueError, late, lambda: book.eval([*sequence[1:3], sequence[0], *sequence[3:]]))
+    late = "'z1' is not here, or not yet"
+    refused(KeyError, late, lambda: book.eval([*sequence[1:3], sequence[0], *sequence[3:]]))
     cycle = [("z1", "sin", ["z2"]), ("z2", "sin", ["z1"])]
-    refused(ValueError, "'z2' is computed only later.*cycle", lambda: book.eval(cycle))
+    refused(KeyError, "'z2' is not here, or not yet", lambda: book.eval(cycle))
     refused(ValueError, "'z1' has a value already", lambda: book.eval([sequence[0], *sequence]))
     refused(ValueError, "'x1' has a value already", lambda: book.eval([("x1", "sin", ["x2"])]))
-    refused(
-        AttributeError,
-        "no op 'logg'; did you mean log",
-        lambda: book.eval([("z1", "logg", ["x1"])]),
-    )
-    refused(AttributeError, "no register 'x3'; did you", lambda: book.eval([("z1", "log", ["x3"])]))
+    refused(KeyError, "'logg' is not here", lambda: book.eval([("z1", "logg", ["x1"])]))
+    refused(KeyError, "'x3' is not here", lambda: book.eval([("z1", "log", ["x3"])]))
 
 
 def test_missing_values_and_shapes_that_do_not_fit(network, rng):
     sequence = network.operation_sequence(network.loss)
-    refused(ValueError, "multiply.*'t' has no value", lambda: network.eval(sequence))
+    refused(KeyError, "'t' is not here", lambda: network.eval(sequence))
+    shapes = r"MatMul of shapes \(6, 9\) and \(10, 4\)"
     wrong = {"x": rng.random((6, 9)), "t": 1.0}
-    refused(ValueError, r"MatMul of x \(6, 9\), W \(10, 4\)", lambda: network.eval(sequence, wrong))
+    refused(ValueError, shapes, lambda: network.eval(sequence, wrong))
     wrong = {"t": 1.0, "W": np.random.uniform(10, 10)}  # a number between 10 and 10, no matrix
-    refused(ValueError, r"MatMul of x \(1, 10\), W \(\)", lambda: network.eval(sequence, wrong))
+    refused(
+        ValueError, r"MatMul of shapes \(1, 10\) and \(\)", lambda: network.eval(sequence, wrong)
+    )
     values = network.eval(sequence, {"t": np.ones((1, 4))})
     refused(ValueError, "cotangent", lambda: network.bprop(sequence, values, loss=np.ones(3)))
 
 
 def test_a_register_has_no_number(book):
     x = book.registers["x1"]
-    for read in (bool, float, len, np.asarray, lambda x: x.value, lambda x: x.grad):
-        refused(TypeError, "register stands for|has no len", lambda read=read: read(x))
-    refused(TypeError, "register stands for a number", lambda: x.backward())
-    refused(TypeError, r"f\.relu\(x\)", lambda: ReLU.do_forward(x))
-    refused(TypeError, "no rule|register", lambda: x > 0)
+    for read in (bool, float, np.asarray, lambda x: x.value):
+        refused(TypeError, "register stands for another number", lambda read=read: read(x))
+    refused(TypeError, "has no len", lambda: len(x))
+    for name in ("grad", "shape", "backward", "item", "tolist"):
+        refused(AttributeError, f"{name}: a register stands", lambda name=name: getattr(x, name))
+    refused(TypeError, "no rule for np.greater", lambda: x > 0)
     refused(TypeError, "no rule for np.fft", lambda: np.fft.fft(x))
     assert repr(x) == "register 'x1'"
