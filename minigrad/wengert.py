@@ -35,6 +35,7 @@ import operator
 import sys
 
 import numpy as np
+from numpy import float64
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from minigrad import core, ops, promises
@@ -382,11 +383,13 @@ class compile:
         for cell, value in zip([*self.arguments, *self.leaves.values()], values, strict=True):
             _fill(cell, value)
         for record, filled in self.lines.items():
-            record.context = context = {}
-            constants = record.constants and _replaced(record.constants, _value)
-            made = record.op.forward(context, *[x.value for x in record.inputs], **constants)
+            record.context, constants = {}, record.constants
+            if constants:
+                constants = _replaced(constants, _value)
+            given = [x.value for x in record.inputs]
+            made = record.op.forward(record.context, *given, **constants)
+            if type(made) is float64 and type(filled[0].value) is float64:
+                filled[0].value = made
+                continue
             for place, value in zip(filled, made if type(made) is tuple else (made,)):
-                if type(value) is type(place.value) is np.float64:
-                    place.value = value
-                else:
-                    _fill(place, value, record.op)
+                _fill(place, value, record.op)
