@@ -212,7 +212,8 @@ export default {
               "td",
               { class: input.got !== null && !input.right[k] ? "mg-lab-differs" : null, style: `--mg-lab-heat: ${(40 * heat).toFixed(0)}%` },
               input.got === null ? null : h("span", { class: "mg-lab-mark" }, h("span", { "aria-hidden": "true" }, input.right[k] ? "✓ " : "✗ "), shown(got)),
-              h("span", { class: "mg-lab-quotient" }, shown(input.slopes[k]), input.kinks[k] ? " at a kink" : null),
+              h("span", { class: "mg-lab-quotient" }, shown(input.slopes[k])),
+              input.kinks[k] ? h("span", { class: "mg-lab-kink" }, "kink") : null,
               input.got === null ? null : h("span", { class: "mg-hidden" }, input.right[k] ? ", agrees" : ", differs"),
             );
           };
