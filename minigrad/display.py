@@ -1,9 +1,10 @@
-"""What traces and gradient checks look like: in a terminal, in a notebook, on the book's page.
+"""What traces, checks and networks look like: in a terminal, in a notebook, on the book's page.
 
-Nothing is computed here. `trace` and `checker` find numbers; this module finds words for them, sets
-them in tables, and says nothing by colour alone.
+Nothing is computed here. `trace`, `checker` and `train` find numbers; this module finds words for
+them, sets them in tables, and says nothing by colour alone.
 """
 
+import contextlib
 import html
 import json
 
@@ -445,6 +446,29 @@ def module(module):
     lines = [f"{name:<20} {node.shape}" for name, node in module.named_parameters()]
     total = sum(node.size for node in module.parameters())
     return "\n  ".join([f"{type(module).__name__}, {total:,} parameters", *lines])
+
+
+def epochs(history, total, shown):
+    """The numbers of the epochs that are not in the `history` yet; if `shown`, with a bar.
+
+    It tells what each epoch has added to the history; a line for each, where tqdm is missing.
+    """
+    numbers = range(len(history.get("loss", ())), total)
+    tell = print if shown else lambda line: None
+    if shown:
+        with contextlib.suppress(ImportError):  # of tqdm, or in a notebook of ipywidgets
+            from tqdm.auto import tqdm
+
+            numbers = tqdm(numbers, initial=numbers.start, total=total, unit="epoch")
+            tell = numbers.set_postfix_str
+    for epoch in numbers:
+        yield epoch
+        last = {name: values[-1] for name, values in history.items() if name not in UNTOLD}
+        told = [f"{name} {value:.3g}" for name, value in last.items() if value is not None]
+        tell(f"epoch {epoch + 1}: {', '.join(told)}")
+
+
+UNTOLD = {"rate", "seconds", "best"}
 
 
 # Numbers and names --------------------------------------------------------------------------------

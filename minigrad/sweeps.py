@@ -25,14 +25,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigrad.train import Spread
 
-try:
-    import joblib
-    from threadpoolctl import threadpool_limits
-    from tqdm.auto import tqdm
-except ImportError as error:
-    raise ImportError(f"{error}: pip install 'adbook-minigrad[cluster]'", name=error.name) from None
+class Spread(NamedTuple):
+    """What several runs gave: their mean, standard deviation (over n − 1), and every value."""
+
+    mean: float
+    sd: float
+    values: np.ndarray
+
+    def __str__(self):
+        return f"{self.mean:.3g} ± {self.sd:.2g} ({len(self.values)} runs)"
+
+
+def over_seeds(run, seeds=range(10)):
+    """`run(seed)` for each seed, as a `Spread`: one run is an anecdote."""
+    values = np.array([run(seed) for seed in seeds])
+    if len(values) < 2:
+        raise ValueError(f"over_seeds: {len(values)} seeds; a spread needs at least two")
+    return Spread(values.mean(axis=0), values.std(axis=0, ddof=1), values)
 
 
 class Run(NamedTuple):
@@ -112,6 +122,7 @@ def sweep(
     Raises ValueError or TypeError for settings, seeds and backends that cannot be, and RuntimeError
     where every run failed.
     """
+    *_, tqdm = _packages()
     if backend not in BACKENDS:
         raise ValueError(f"backend={backend!r}; expected one of {', '.join(map(repr, BACKENDS))}")
     tasks, store = _tasks(settings, seeds), folder and _store(folder, run, version)
@@ -135,6 +146,18 @@ def sweep(
     if result.failures:
         warnings.warn(f"sweep: {result.report()}", RuntimeWarning, stacklevel=2)
     return result
+
+
+def _packages():
+    """Imported when a sweep needs them: `train` has over_seeds from here, and needs none."""
+    try:
+        import joblib
+        from threadpoolctl import threadpool_limits
+        from tqdm.auto import tqdm
+    except ImportError as error:
+        advice = f"{error}: pip install 'adbook-minigrad[cluster]'"
+        raise ImportError(advice, name=error.name) from None
+    return joblib, threadpool_limits, tqdm
 
 
 # ---- Tasks: {key: (setting, seed)}; the key names the file and depends on nothing else ----
@@ -188,6 +211,7 @@ def _attempt(run, key, setting, seed):
 
 def _attempt_in_a_worker(*task):
     """In a process that does nothing else, the limit to one BLAS thread may stay."""
+    _, threadpool_limits, _ = _packages()
     threadpool_limits(1)
     return _attempt(*task)
 
@@ -209,6 +233,7 @@ def _numbers(result, taken=()):
 
 
 def _inline(run, tasks, _):
+    _, threadpool_limits, _ = _packages()
     for key, task in tasks.items():
         with threadpool_limits(1):
             outcome = _attempt(run, key, *task)
@@ -217,6 +242,7 @@ def _inline(run, tasks, _):
 
 def _processes(run, tasks, jobs):
     """A process that dies breaks the pool of all; what is left begins again in a new one."""
+    joblib, *_ = _packages()
     left, jobs = dict(tasks), jobs or joblib.cpu_count()
     if jobs == 1:
         yield from _inline(run, tasks, None)
@@ -308,6 +334,7 @@ def fingerprint(run):
     It is the same in each process, and wherever the function stands in its file. Raises TypeError
     for what is no plain function, and for one that holds what cannot be hashed.
     """
+    joblib, *_ = _packages()
     try:
         held = [cell.cell_contents for cell in run.__closure__ or ()]
         held = [

@@ -1,17 +1,19 @@
 """Training, once its loop has been written by hand: with a history, and over several seeds."""
 
-import os
+import contextlib
 import time
-from typing import NamedTuple
 
 import numpy as np
 
+from minigrad import display
 from minigrad.core import no_grad
 from minigrad.data import minibatches
 from minigrad.functions import cross_entropy
-from minigrad.interop.checkpoint import keep, mark, resume
+from minigrad.interop.checkpoint import Checkpoint
 from minigrad.nn import Module
 from minigrad.optim import SGD, clip_by_norm
+from minigrad.promises import expect
+from minigrad.sweeps import Spread, over_seeds  # noqa: F401  to be had from here, too
 
 
 def step(model, loss, optimiser, X, y, clip=None):
@@ -35,19 +37,14 @@ def evaluate(model, loss, X, y):
     None where the labels are not integers.
     """
     modules = model.named(Module) if isinstance(model, Module) else []
-    modes = {module: module.training for _, module in modules}
-    try:
-        for module in modes:
+    with contextlib.ExitStack() as after, no_grad():
+        for _, module in modules:
+            after.callback(setattr, module, "training", module.training)
             module.training = False
-        with no_grad():
-            scores = model(X)
-            now = loss(scores, y).item()
-    finally:
-        for module, training in modes.items():
-            module.training = training
-    if np.asarray(y).dtype.kind not in "iu":
-        return now, None
-    return now, float(np.mean(np.argmax(scores.value, axis=1) == y))
+        scores = model(X)
+        now = loss(scores, y).item()
+    integers = np.asarray(y).dtype.kind in "iu"
+    return now, float(np.mean(np.argmax(scores.value, axis=1) == y)) if integers else None
 
 
 def fit(
@@ -91,77 +88,34 @@ def fit(
     same way to go on, or with more `epochs`. Raises ValueError, before anything has changed, for a
     checkpoint that is damaged, of another model or made with other settings or other data.
     """
-    parts = {"": train} if test is None else {"": train, "test_": test}
-    lists = [prefix + name for prefix in parts for name in ("loss", "accuracy")]
-    if patience is not None and (patience < 1 or watch not in lists):
-        raise ValueError(
-            f"fit: patience={patience}, watch={watch!r}; expected at least one epoch of patience, "
-            f"and one of {lists}: with test=..., the lists of test data are there, too"
-        )
-    optimiser = optimiser or SGD(model.parameters(), rate, momentum)
-    batches, history = minibatches(*train, batch, rng), {}
-    run = Module()  # all that the next epoch depends on
-    run.model, run.optimiser, run.rng = model.train(), optimiser, batches.rng
+    parts = [train] if test is None else [train, test]
+    lists = ["loss", "accuracy", "test_loss", "test_accuracy"][: 2 * len(parts)]
+    fits = patience is None or patience >= 1 and watch in lists
+    expect(fit, fits, f"1 or more, one of {lists}; or test=...", patience=patience, watch=watch)
+    batches, run = minibatches(*train, batch, rng), Module()  # all that the next epoch depends on
+    run.model, run.rng = model.train(), batches.rng
+    run.optimiser = optimiser or SGD(model.parameters(), rate, momentum)
     run.best = model.state_dict() if patience else {}
-    if checkpoint is not None:
-        settings = dict(model=type(model).__name__, loss=loss, optimiser=optimiser, train=train)
-        settings |= dict(test=test, batch=batch, clip=clip, patience=patience, watch=watch)
-        settings = {name: mark(value) for name, value in settings.items()}
-        history = resume(checkpoint, run, settings) if os.path.exists(checkpoint) else {}
-    steps, say = _progress(range(len(history.get("loss", ())), epochs), epochs, progress)
-    for epoch in steps:
+    asked = dict(loss=loss, train=train, test=test, batch=batch, clip=clip, patience=patience)
+    file = Checkpoint(checkpoint, run, watch=watch, **asked)
+    history = file.resume()
+    for epoch in display.epochs(history, epochs, progress):
         if patience and epoch > history.get("best", [epoch])[-1] + patience:
             break
-        began, row = time.perf_counter(), {}
+        began = time.perf_counter()
         for X, y in batches:
-            step(model, loss, optimiser, X, y, clip)
+            step(model, loss, run.optimiser, X, y, clip)
         seconds = time.perf_counter() - began
-        for prefix, part in parts.items():
-            row |= zip((prefix + "loss", prefix + "accuracy"), evaluate(model, loss, *part))
-        row |= {"rate": optimiser.rate_at(int(optimiser.steps) - 1), "seconds": seconds}
+        row = dict(zip(lists, [value for part in parts for value in evaluate(model, loss, *part)]))
+        row |= {"rate": run.optimiser.rate_at(int(run.optimiser.steps) - 1), "seconds": seconds}
         if patience:
             scores = np.array([*history.get(watch, ()), row[watch]], float)
             scores *= -1.0 if watch.endswith("accuracy") else 1.0
-            row["best"] = int(np.argmin(np.where(np.isnan(scores), np.inf, scores)))
+            row["best"] = int(np.argsort(scores, kind="stable")[0])  # NaN comes last
             run.best = model.state_dict() if row["best"] == epoch else run.best
         for name, value in row.items():
             history.setdefault(name, []).append(value)
-        if checkpoint is not None:
-            keep(checkpoint, run, settings, history)
-        told = [f"{name} {row[name]:.3g}" for name in lists if row[name] is not None]
-        say(f"epoch {epoch + 1}: " + ", ".join(told))
+        file.keep(history)
     if patience:
         model.load_state_dict(run.best)
     return history
-
-
-def _progress(steps, total, wanted):
-    """The steps to go through, and a function that shows a line of text with them."""
-    if not wanted:
-        return steps, lambda line: None
-    try:
-        from tqdm.auto import tqdm
-
-        bar = tqdm(steps, initial=steps.start, total=total, unit="epoch")
-    except ImportError:  # tqdm itself is missing, or in a notebook ipywidgets
-        return steps, print
-    return bar, bar.set_postfix_str
-
-
-class Spread(NamedTuple):
-    """What several runs gave: their mean, standard deviation (over n − 1), and every value."""
-
-    mean: float
-    sd: float
-    values: np.ndarray
-
-    def __str__(self):
-        return f"{self.mean:.3g} ± {self.sd:.2g} ({len(self.values)} runs)"
-
-
-def over_seeds(run, seeds=range(10)):
-    """`run(seed)` for each seed, as a `Spread`: one run is an anecdote."""
-    values = np.array([run(seed) for seed in seeds])
-    if len(values) < 2:
-        raise ValueError(f"over_seeds: {len(values)} seeds; a spread needs at least two")
-    return Spread(values.mean(axis=0), values.std(axis=0, ddof=1), values)

@@ -226,7 +226,7 @@ def test_an_accuracy_is_better_when_it_is_larger():
 def test_patience_that_makes_no_sense_is_refused_before_anything_moves(wrong):
     model = MLP([2, 6, 2], rng=0)
     before = state(model)
-    with pytest.raises(ValueError, match="patience=.*watch=.*test=") as caught:
+    with pytest.raises(ValueError, match="patience .*watch .*test=") as caught:
         fit(model, TRAIN, **wrong)
     assert "'loss', 'accuracy'" in str(caught.value) and same(before, state(model))
 

@@ -8,12 +8,13 @@
     >>> ...                                                  # an epoch, with a note of its loss
     >>> keep("run.npz", run, settings, notes)
 
-`minigrad.train.fit` does just this. The file is one of weights, which any program can read, and
-one array more, "about", with the rest as JSON text. There is no pickle in it.
+`minigrad.train.fit` does just this, by way of `Checkpoint`. The file is one of weights, which any
+program can read, and one array more, "about", with the rest as JSON text. There is no pickle in it.
 """
 
 import inspect
 import json
+import os
 import zlib
 from numbers import Real
 from types import FunctionType
@@ -24,6 +25,25 @@ from minigrad.interop.weights import load, save
 from minigrad.nn import Module
 
 TOLD = Real | FunctionType  # of what a setting holds, what tells it from others
+
+
+class Checkpoint:
+    """The file of a run of `fit`, with its settings; without a path, nothing is kept."""
+
+    def __init__(self, path, run, **settings):
+        settings |= {"model": type(run.model).__name__, "optimiser": run.optimiser}
+        self.path, self.run = path, run
+        self.settings = {} if path is None else {name: mark(s) for name, s in settings.items()}
+
+    def resume(self):
+        """Bring the run to where the file left it, and return its notes; {} where there is none."""
+        there = self.path is not None and os.path.exists(self.path)
+        return resume(self.path, self.run, self.settings) if there else {}
+
+    def keep(self, notes):
+        """Write the file anew."""
+        if self.path is not None:
+            keep(self.path, self.run, self.settings, notes)
 
 
 def keep(path, run, settings, notes):
