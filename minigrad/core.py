@@ -24,7 +24,7 @@ import numpy as np
 from numpy import float64
 
 from minigrad import promises
-from minigrad.promises import setting, spare
+from minigrad.promises import setting
 
 _numbers = itertools.count()
 _recording = contextvars.ContextVar("recording", default=True)
@@ -56,11 +56,11 @@ class TensorNode(promises.Methods):
     none.
     """
 
-    __slots__ = ("value", "source", "slot", "_grad", "_spares", "__weakref__")
+    __slots__ = ("value", "source", "slot", "_grad", "__weakref__")
 
     def __init__(self, value, source=None, slot=0):
         self.value = promises.leaf_value(value) if source is None else value
-        self.source, self.slot, self._grad, self._spares = source, slot, None, ()
+        self.source, self.slot, self._grad = source, slot, None
 
     shape, ndim = property(attrgetter("value.shape")), property(attrgetter("value.ndim"))
     size, dtype = property(attrgetter("value.size")), property(attrgetter("value.dtype"))
@@ -87,13 +87,10 @@ class TensorNode(promises.Methods):
 
     def zero_grad(self):
         """Forget the gradients of this node and of everything that it was computed from."""
-        nodes = [self]
+        self._grad = None
         for record in wengert_list(self):
             record.adjoints = _UNKNOWN * len(record.adjoints)
-            nodes += record.nodes()
-        for node in nodes:
-            if node._grad is not None:
-                promises.give(node, node._grad)
+            for node in record.nodes():
                 node._grad = None
 
     def detach(self):
@@ -193,10 +190,8 @@ class Op:
     Write both with NumPy functions: run on nodes instead of arrays, they then give derivatives of
     any order.
 
-    Two keys of the `context` are the engine's. Where some inputs are constants, `backward` finds in
+    One key of the `context` is the engine's. Where some inputs are constants, `backward` finds in
     `context["wanted"]` a True for each input whose adjoint will be used, and may skip the others.
-    Where the op says `reuses = True`, it finds in `context["spare"]` for each input an array to
-    write its adjoint into, or None.
 
     Where the op says `linear = True`, what it keeps in its context does not depend on the values of
     its inputs, and `forward` need not be run again for derivatives of derivatives.
@@ -206,7 +201,7 @@ class Op:
     other ops: derivatives of derivatives go through that.
     """
 
-    linear = reuses = False
+    linear = False
     reference = None
 
     @staticmethod
@@ -308,7 +303,7 @@ def pull_back(outputs, cotangents, wrt=(), differentiable=False, keep=False, wat
         if record.blanks:
             pairs = zip(goutputs, record.blanks)
             goutputs = [np.zeros(*blank) if g is None else g for g, blank in pairs]
-        shares = _shares(record, goutputs, differentiable, keep)
+        shares = _shares(record, goutputs, differentiable)
         if debugging:
             promises.finite(record, "gradient of input", shares, map(_raw, record.inputs))
         for position, node in enumerate(record.inputs):
@@ -385,7 +380,7 @@ def _raw(value):
     return np.asarray(value) if type(value) is list else value
 
 
-def _shares(record, goutputs, differentiable, keep):
+def _shares(record, goutputs, differentiable):
     """Ask the op of one record for the adjoints of its inputs."""
     op, context = record.op, record.context
     if record.checksums is not None:
@@ -398,12 +393,7 @@ def _shares(record, goutputs, differentiable, keep):
         promises.same_again(record, again, _raw)
     if record.mixed:  # an op may skip the gradients of constants
         context["wanted"] = tuple([isinstance(value, TensorNode) for value in record.inputs])
-    if keep and op.reuses:
-        context["spare"] = [spare(x) if isinstance(x, TensorNode) else None for x in record.inputs]
-    shares = op.backward(context, *goutputs)
-    if op.reuses:
-        context.pop("spare", None)
-    return promises.one_share_each(record, shares)
+    return promises.one_share_each(record, op.backward(context, *goutputs))
 
 
 def _shares_of_reference(record, goutputs):

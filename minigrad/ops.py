@@ -107,8 +107,6 @@ class Power(Op):
 class MatMul(Op):
     """Z = XY with X (…, n, k), Y (…, k, m);  X̄ = Z̄ Yᵀ,  Ȳ = Xᵀ Z̄.  Also vectors, stacks."""
 
-    reuses = True
-
     @staticmethod
     def forward(context, x, y):
         context["x"], context["y"] = x, y
@@ -131,8 +129,6 @@ class MatMul(Op):
 class Affine(Op):
     """Y = XW + b with X (…, n, k), W (k, m), b (m,);  X̄ = Ȳ Wᵀ,  W̄ = Xᵀ Ȳ,  b̄ = Σ of Ȳ's rows."""
 
-    reuses = True
-
     @staticmethod
     def forward(context, x, w, b):
         context["x"], context["y"] = x, w
@@ -144,19 +140,16 @@ class Affine(Op):
 
 
 def _through_matrix(context, gz):
-    """X̄ and Ȳ of Z = XY where Y is one matrix (a vector is one column), for all rows of X at once.
-
-    Where the engine has the array of Y's last gradient to spare, Ȳ is written into it.
-    """
+    """X̄ and Ȳ of Z = XY where Y is one matrix (a vector is one column), for all rows at once."""
     x, y = context["x"], context["y"]
-    wanted, spare = context.get("wanted", (True, True)), context.get("spare", (None, None))
+    wanted = context.get("wanted", (True, True))
     columns = y if y.ndim == 2 else np.reshape(y, (-1, 1))
     gz, gx, gy = np.reshape(gz, (-1, columns.shape[1])), None, None
     if wanted[0]:
         gx = np.reshape(gz @ columns.T, x.shape)
     if wanted[1]:
-        gy = np.matmul(_rows(x).T, gz, out=spare[1] if y.ndim == 2 else None)
-    return gx, gy if gy is None or y.ndim == 2 else np.reshape(gy, y.shape)
+        gy = np.reshape(_rows(x).T @ gz, y.shape)
+    return gx, gy
 
 
 def _rows(x):

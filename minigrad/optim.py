@@ -16,7 +16,7 @@ import numpy as np
 
 from minigrad.core import TensorNode
 from minigrad.nn import Module
-from minigrad.promises import expect, give, spare
+from minigrad.promises import expect
 
 
 class Optimiser(Module):
@@ -66,13 +66,10 @@ class Optimiser(Module):
         for i, (parameter, g) in enumerate(gradients.items()):
             w = parameter.value
             # Not w -= ...: a list recorded before this step still holds w, and its derivatives stay
-            # those of the point where it was recorded. The sum goes into an array that nobody holds
-            # (`promises.spare` says why), or a new one, with the dtype of w: a setting that came as
+            # those of the point where it was recorded. In the dtype of w: a setting that came as
             # np.float64 would widen float32.
-            moved = np.multiply(self.direction(i, w, g), -rate, out=spare(parameter), dtype=w.dtype)
-            moved += w
-            parameter.value = moved
-            give(parameter, w)
+            parameter.value = np.multiply(self.direction(i, w, g), -rate, dtype=w.dtype)
+            parameter.value += w
 
 
 class SGD(Optimiser):

@@ -6,12 +6,9 @@ twice gives the same. Each check says what was given, what was expected, and wha
 """
 
 import contextlib
-import sys
 
 import numpy as np
 from numpy import float64
-
-LARGE = 2**16  # bytes of an array that is worth keeping to be written over
 
 # Their derivative is zero wherever it exists, so a plain array is all there is to say.
 _STEPS = (
@@ -217,31 +214,6 @@ def finite(where, what, values, inputs):
             entry = tuple(np.argwhere(bad)[0].tolist())
             number = np.asarray(getattr(value, "value", value))[entry]
             raise FloatingPointError(f"{where}: {what} {i} is {number} at entry {entry}: {why}.")
-
-
-def give(leaf, array):
-    """Hand over an array that this leaf needs no longer, to be written over: see `spare`."""
-    if array.nbytes >= LARGE:
-        leaf._spares = (*leaf._spares[-1:], array)
-
-
-def spare(leaf):
-    """An array of a leaf's shape and dtype to write over, or None.
-
-    A fresh array of a million numbers is mapped in by the system page by page, which takes as long
-    as computing them. So a leaf keeps the arrays of its last gradient and of its value before the
-    last step, and lets go of one for the next. But only where it is the last to hold it: a list of
-    ops, a view, or you, count as another reference, and then the array never changes again.
-    """
-    for i in range(len(leaf._spares)):
-        if sys.getrefcount(leaf._spares[i]) == 2:  # the tuple's, and the argument here
-            found = leaf._spares[i]
-            leaf._spares = (*leaf._spares[:i], *leaf._spares[i + 1 :])
-            own = found.flags.owndata and found.flags.writeable
-            return (
-                found if own and found.shape == leaf.shape and found.dtype == leaf.dtype else None
-            )
-    return None
 
 
 @contextlib.contextmanager
