@@ -143,7 +143,7 @@ export default {
       if (inside.length === shape.length) return `${numbersSay} They agree at every h${isRight() ? "" : ": this question does not see the mistake here"}.`;
       if (inside.length > 0) {
         const [low, high] = [inside[0].k, inside.at(-1).k].map((k) => sized(10 ** k));
-        return `${numbersSay} They agree for ${low === high ? `h near ${low}` : `h between ${low} and ${high}`}: elsewhere it is the step that is wrong.`;
+        return `${numbersSay} They agree for ${low === high ? `h near ${low}` : `h between ${low} and ${high}`}${isRight() ? ": elsewhere it is the step that is wrong" : ", so here this question does not see the mistake"}.`;
       }
       const [least, most] = [Math.min(...shape.map((one) => one.distance)), Math.max(...shape.map((one) => one.distance))];
       if (isRight() && given.x[state.entry] === 0 && state.op === "relu") return `${numbersSay} No h helps: the entry lies on the kink, where there is no slope to find.`;
