@@ -176,7 +176,7 @@ class Machine:
         adjoints = {last: promises.seed(values[last], loss)}
         for name, op, inputs in reversed(sequence):
             record = self._run(name, op, inputs, values).source
-            shares = core._shares(record, [adjoints[name]], differentiable=False, keep=False)
+            shares = core._shares(record, [adjoints[name]], differentiable=False)
             for position, x in enumerate(inputs):
                 if isinstance(record.inputs[position], TensorNode):
                     share = core._fit(record, position, shares, [adjoints[name]])
