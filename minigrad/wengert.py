@@ -341,6 +341,8 @@ class compile:
                 cell.value, leaf.value, leaf._grad = leaf.value, Watched(cell), Noted()
             with setting(core._recording, self._note):
                 loss = self.step(*map(Watched, self.arguments))
+                if not all(type(leaf._grad) is Noted for leaf, *_ in before):
+                    raise TypeError(f"compile: the step changes a gradient: {STALE}")
         finally:
             for leaf, value, grad in before:
                 leaf.value, leaf._grad = value, grad

@@ -94,7 +94,7 @@ def fill(app, doctree, docname):
 def _document(app, docname, letter, name, sources, homes):
     """One table for one document."""
     codes = [c for c in sources["items"] if c.rstrip("0123456789") in (letter, letter + "E")]
-    table = nodes.table("", nodes.title("", name), classes=["coverage"])
+    table = nodes.table("", nodes.title("", name), classes=["coverage"], ids=[f"sources-{letter}"])
     group = nodes.tgroup("", *[nodes.colspec(colwidth=width) for width in (8, 46, 46)], cols=3)
     group += nodes.thead(
         "", _row(*[nodes.paragraph("", text) for text in ("item", "what", "where")])
