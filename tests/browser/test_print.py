@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, find_chromium, give_up
 
+ROOT = Path(__file__).resolve().parents[2]
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
 SITE = Path(os.environ.get("BOOK_HTML", ROOT / "_build" / "html"))
 PRINT = [sys.executable, ROOT / "tools" / "print_book.py"]
 
 
 @pytest.fixture(scope="module")
-def book(tmp_path_factory):
-    if not find_chromium() or not (SITE / "index.html").exists():
-        give_up("printing needs Chromium and a built book")
+def book(browser, site, tmp_path_factory):
+    """The printed book. It is printed by a process of its own; `browser` and `site` say whether
+    there is anything to print with, and to print."""
     file = tmp_path_factory.mktemp("print") / "book.pdf"
     subprocess.run([*PRINT, SITE, file], check=True, capture_output=True)
     return pytest.importorskip("pypdf").PdfReader(file)

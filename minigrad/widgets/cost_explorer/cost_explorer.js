@@ -120,7 +120,7 @@ export default {
     const map = makeMap((n, m) => change({ n, m }));
     const judge = choice({ label: "Map by", options: { count: "multiplications", clock: "the clock" }, value: "count", onChange: (by) => change({ by }) });
     const bars = h("div", { class: "mg-cost-ways" });
-    const tables = h("div", { class: "mg-scroll mg-cost-tables", tabindex: 0, role: "region", "aria-label": "The costs, in numbers", hidden: true });
+    const tables = h("div", { class: "mg-scroll mg-table mg-cost-tables", tabindex: 0, role: "region", "aria-label": "The costs, in numbers", hidden: true });
     const pictures = h("div", { class: "mg-cost-pictures" }, h("div", { class: "mg-cost-side" }, map.element, judge.element), bars);
     const asTable = toggle({ label: "Show as table", onChange: (on) => change({ table: on }) });
     const voice = announcer();
@@ -128,12 +128,12 @@ export default {
     const link = button({ label: "Copy link", onClick: async () => (status.textContent = (await copy(url.link(shared()))) ? "Link copied." : "Copy it from the address bar.") });
     const root = h(
       "section",
-      { class: "mg-widget mg-cost", "aria-label": "Cost explorer", "data-mg-state": url.mark },
+      { class: "mg-widget mg-frame mg-cost", "aria-label": "Cost explorer", "data-mg-state": url.mark },
       h("div", { class: "mg-cost-knobs" }, Object.values(knobs).map(({ element }) => element)),
       pictures,
       tables,
       voice.element,
-      h("div", { class: "mg-cost-foot" }, asTable.element, inJupyter() ? null : link, status, h("span", { class: "mg-space" }), button({ label: "Reset", onClick: () => start(original) })),
+      h("div", { class: "mg-foot" }, asTable.element, inJupyter() ? null : link, status, h("span", { class: "mg-space" }), button({ label: "Reset", onClick: () => start(original) })),
     );
     keepKeys(root);
 

@@ -172,7 +172,7 @@ export default {
       return { number, element: h("div", { class: "mg-memory-quantity" }, h("dt", {}, name), number) };
     };
     const shown = { peak: quantity("alive at the peak"), again: quantity("steps run again"), runs: quantity("forward steps in all") };
-    const tables = h("div", { class: "mg-scroll mg-memory-tables", tabindex: 0, role: "region", "aria-label": "All plans, in numbers", hidden: true });
+    const tables = h("div", { class: "mg-scroll mg-table mg-memory-tables", tabindex: 0, role: "region", "aria-label": "All plans, in numbers", hidden: true });
     const pictures = h("div", {}, picture.element, key);
     const asTable = toggle({ label: "Show as table", onChange: (on) => change({ table: on }) });
     const voice = announcer();
@@ -180,7 +180,7 @@ export default {
     const link = button({ label: "Copy link", onClick: async () => (status.textContent = (await copy(url.link(shared()))) ? "Link copied." : "Copy it from the address bar.") });
     const root = h(
       "section",
-      { class: "mg-widget mg-memory", "aria-label": "Memory timeline", "data-mg-state": url.mark },
+      { class: "mg-widget mg-frame mg-memory", "aria-label": "Memory timeline", "data-mg-state": url.mark },
       h("div", { class: "mg-memory-head" }, plan.element, add, remove),
       h("div", { class: "mg-memory-knobs" }, length.element, every.element),
       pictures,
@@ -188,7 +188,7 @@ export default {
       moments,
       h("dl", { class: "mg-memory-quantities" }, Object.values(shown).map(({ element }) => element)),
       voice.element,
-      h("div", { class: "mg-memory-foot" }, asTable.element, inJupyter() ? null : link, status, h("span", { class: "mg-space" }), button({ label: "Reset", onClick: () => start(original) })),
+      h("div", { class: "mg-foot" }, asTable.element, inJupyter() ? null : link, status, h("span", { class: "mg-space" }), button({ label: "Reset", onClick: () => start(original) })),
     );
     keepKeys(root);
 

@@ -78,7 +78,7 @@ export default {
     const stepper = button({ label: "One step downhill", hint: "Move the point by minus the rate times the gradient", onClick: step });
     const halve = button({ label: "Halve the nudge", onClick: () => move({ nudge: state.nudge.map((d) => d / 2) }) });
     const follow = button({ label: "Move to the tip", hint: "Make the tip of the arrow the new point", onClick: () => go(state.nudge) });
-    const tables = h("div", { class: "mg-scroll mg-nudge-tables", tabindex: 0, role: "region", "aria-label": "The nudge in numbers", hidden: true });
+    const tables = h("div", { class: "mg-scroll mg-table mg-nudge-tables", tabindex: 0, role: "region", "aria-label": "The nudge in numbers", hidden: true });
     const pictures = h("div", { class: "mg-pictures" }, h("div", {}, plane.element, h("p", { class: "mg-key" }, h("span", { class: "mg-key-nudge" }, "the nudge"), h("span", { class: "mg-key-gradient" }, "the gradient’s direction"))), h("div", { class: "mg-slice-place" }, slice.element, h("p", { class: "mg-key" }, h("span", { class: "mg-key-actual" }, "the function along the arrow"), h("span", { class: "mg-key-predicted" }, "its tangent line"))));
     const asTable = toggle({ label: "Show as table", onChange: (on) => ((state.table = on), show()) });
     const voice = announcer();
@@ -86,7 +86,7 @@ export default {
     const link = button({ label: "Copy link", onClick: async () => (status.textContent = (await copy(url.link(shared()))) ? "Link copied." : "Copy it from the address bar.") });
     const root = h(
       "section",
-      { class: "mg-widget mg-nudge", "aria-label": "Nudge", "data-mg-state": url.mark },
+      { class: "mg-widget mg-frame mg-nudge", "aria-label": "Nudge", "data-mg-state": url.mark },
       h("div", { class: "mg-nudge-head" }, what.element, place),
       pictures,
       tables,
@@ -95,7 +95,7 @@ export default {
       sliders,
       h("div", { class: "mg-buttons" }, rate.element, stepper, halve, follow),
       voice.element,
-      h("div", { class: "mg-nudge-foot" }, asTable.element, inJupyter() ? null : link, status, h("span", { class: "mg-space" }), button({ label: "Reset", onClick: () => open(original.surface, original) })),
+      h("div", { class: "mg-foot" }, asTable.element, inJupyter() ? null : link, status, h("span", { class: "mg-space" }), button({ label: "Reset", onClick: () => open(original.surface, original) })),
     );
     keepKeys(root);
 

@@ -43,7 +43,7 @@ export default {
     const picture = makeErrors({ onExponent: (k) => moveTo(k) });
     const caption = h("p", { class: "mg-v-key" });
     const pictures = h("div", { class: "mg-v-pictures" }, h("div", {}, secant.element, caption), h("div", {}, picture.element, h("p", { class: "mg-v-key" }, h("span", { class: "mg-v-key-errors" }, "the error at each h"), h("span", { class: "mg-v-key-theory" }, "what theory expects"))));
-    const tables = h("div", { class: "mg-scroll mg-v-tables", tabindex: 0, role: "region", "aria-label": "The error against h, in numbers", hidden: true });
+    const tables = h("div", { class: "mg-scroll mg-table mg-v-tables", tabindex: 0, role: "region", "aria-label": "The error against h, in numbers", hidden: true });
     const quantity = (name, kind) => {
       const number = h("dd", { class: `mg-${kind}` });
       return { number, element: h("div", { class: "mg-v-quantity" }, h("dt", {}, name), number) };
@@ -62,7 +62,7 @@ export default {
     const link = button({ label: "Copy link", onClick: async () => (status.textContent = (await copy(url.link(shared()))) ? "Link copied." : "Copy it from the address bar.") });
     const root = h(
       "section",
-      { class: "mg-widget mg-v", "aria-label": "V-curve", "data-mg-state": url.mark },
+      { class: "mg-widget mg-frame mg-v", "aria-label": "V-curve", "data-mg-state": url.mark },
       h("div", { class: "mg-v-head" }, h("label", { for: inputId, class: "mg-math" }, h("i", {}, "f"), " ="), input, alongPlace),
       mistake,
       h("div", { class: "mg-v-head" }, formula.element, numbers.element, rule),
@@ -72,7 +72,7 @@ export default {
       h("dl", { class: "mg-v-quantities" }, Object.values(shown).map(({ element }) => element)),
       points,
       voice.element,
-      h("div", { class: "mg-v-foot" }, lines.element, asTable.element, inJupyter() ? null : link, status, h("span", { class: "mg-space" }), button({ label: "Reset", onClick: () => start(original) })),
+      h("div", { class: "mg-foot" }, lines.element, asTable.element, inJupyter() ? null : link, status, h("span", { class: "mg-space" }), button({ label: "Reset", onClick: () => start(original) })),
     );
     keepKeys(root);
 
