@@ -93,7 +93,7 @@ class Trial:
         (folder / "book").mkdir()
         for name in ["_config.yml", "requirements-lock.txt", "node_modules"]:
             (folder / name).symlink_to(ROOT / name)
-        for name in ["_ext", "_static", "_templates", "references.bib"]:
+        for name in ["_ext", "_static", "_templates", "references.bib", "sources.yml"]:
             (folder / "book" / name).symlink_to(ROOT / "book" / name)
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "minigrad", folder / "minigrad", ignore=ignored)

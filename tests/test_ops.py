@@ -35,9 +35,10 @@ def all_ops():
 
     Not the one of `interop`, which is whatever function of tensors it is given (test_interop.py),
     nor that of `wengert`, a whole list (test_compile.py), nor those of `nn`, which are whole layers
-    (test_nn_recurrent.py, test_nn_convolution.py). `Entrywise` is what several have in common.
+    (test_nn_recurrent.py, test_nn_convolution.py), nor what the checker and the widgets make up for
+    their own purposes. `Entrywise` is what several have in common.
     """
-    elsewhere = ("minigrad.interop.", "minigrad.nn.", "minigrad.wengert")
+    elsewhere = tuple(f"minigrad.{name}" for name in "checker interop nn wengert widgets".split())
     for module in pkgutil.iter_modules(mg.__path__):
         importlib.import_module(f"minigrad.{module.name}")
     found, waiting = set(), [mg.Op]
