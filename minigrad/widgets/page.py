@@ -149,7 +149,7 @@ class LiveMLP(PageWidget, folder="live_mlp"):
     `rate`            the learning rate, above 0 and at most 100
     `batch`           how many examples a step takes; 0 for the whole training set
     `seed`            draws the points, the first weights and the batches: same seed, same run
-    `relu_on_logits`  puts a ReLU on the logits, the mistake that kills classes
+    `relu_on_logits`  puts a ReLU on the logits, the mistake that can kill classes
 
     A toy has 300 points to learn from and 150 to be tested on; the digits are split as
     `minigrad.data.digits()` does. Raises ValueError where the widths are not as said,

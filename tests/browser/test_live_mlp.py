@@ -214,9 +214,9 @@ def test_nan_stops_for_good_until_reset(open_page, demo):
     assert steps(page) == 0 and part(page, "notice").inner_text() == ""
 
 
-@pytest.mark.skip(reason="on a loaded machine the run sometimes does not begin; not yet understood")
 def test_relu_on_the_logits_kills_classes(open_page, demo):
-    page = open_page(f"{demo}{DIGITS}&seed=1")
+    """From seed 5 the first batches kill one class for good. From others, such as 1, all live."""
+    page = open_page(f"{demo}{DIGITS}&seed=5")
     page.get_by_label("ReLU on the logits").focus()
     page.keyboard.press("Space")
     part(page, "speed").select_option("fast")
@@ -226,6 +226,7 @@ def test_relu_on_the_logits_kills_classes(open_page, demo):
         timeout=1000 * SECONDS,
     )
     button(page, "Pause").click()
+    assert part(page, "notice").inner_text().startswith("Logit 1 is dead")
     page.get_by_label("ReLU on the logits").uncheck()
     assert part(page, "notice").inner_text() == ""
 
