@@ -15,6 +15,10 @@ The file::
     tags: [op, elementwise]       # optional, free words
     covers: [V11, C2]             # optional: what it covers of the sources, see book/sources.yml
     page: false                   # optional: a P or T exercise that the page itself can't judge
+    typed:                        # optional: numbers in the prose that are choices, and why
+      0.01, 0.04: the nudges of the table
+    computed:                     # optional: numbers in the prose that Python gives, and how
+      0.055: 5.5 * 0.01
     answer: [ReLU]                # names that the answer defines, handed to check in this order
     solution: public              # or instructor: then no public file holds it
     hints:                        # three or more, of rising strength
@@ -85,7 +89,7 @@ BOOK = Path(__file__).resolve().parents[1] / "book"  # where the sources lie in 
 TYPES = dict(P="predict", C="code", T="trace table", D="derivation", E="experiment", B="bug hunt")
 LEVELS = {1: "gentle", 2: "moderate", 3: "hard"}
 KEYS = "id title type points minutes difficulty answer solution hints".split()
-OPTIONAL = ["mistakes", "tags", "covers", "page"]
+OPTIONAL = ["mistakes", "tags", "covers", "page", "typed", "computed"]
 CODE = ("set-up", "answer", "solution", "public-check", "hidden-check")
 WORDS = {"prose": "prose", "solution": "remark"}  # tag of a text cell -> its name in Exercise.cells
 SECRET = ("solution", "remark", "hidden-check")
@@ -122,6 +126,8 @@ class Exercise:
     tags: list = field(default_factory=list)
     covers: list = field(default_factory=list)
     page: bool = True
+    typed: dict = field(default_factory=dict)
+    computed: dict = field(default_factory=dict)
     cells: dict = field(default_factory=dict)
     public: str = ""
 

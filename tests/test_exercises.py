@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
 import exercise_rules  # noqa: E402
 import exercises as on_the_page  # noqa: E402
+from typed_numbers import miscomputed  # noqa: E402
 
 SOURCES = exercises.sources()
 
@@ -200,6 +201,11 @@ def test_the_solution_passes_and_the_stub_is_not_attempted(id):
     if "hidden-check" in made.cells:
         exercises._judge(made.observe(answers, "hidden-check")).require()
     assert exercises.check(id, *made.answers(made.cells["answer"])).outcome == "not attempted"
+
+
+@pytest.mark.parametrize("id", [id for id in SOURCES if exercises.find(id).computed])
+def test_a_number_that_is_called_computed_is_right(id):
+    assert list(miscomputed(exercises.find(id))) == []
 
 
 @pytest.mark.parametrize(
@@ -417,6 +423,48 @@ def broken(old, new, text=DOUBLE):
     return text.replace(old, new)
 
 
+WORDS_OF_DOUBLE = DOUBLE + '\n+++ {"tags": ["solution"]}\n\nThis is why it\n'
+
+
+def declared(key, text="makes $x$ of 0.7"):
+    """The exercise with a number in its statement, and a key that accounts for it, or does not."""
+    return broken("doubles $x$", text, broken("points: 3", f"points: 3\n{key}"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        declared("typed: {0.7: a choice}"),
+        declared('typed: {"0.7, 1,400": choices}', "makes $x$ of 0.7 and 1,400"),
+        declared('computed: {"0.70": 7 / 10}', "makes $x$ of 0.70"),
+        broken("doubles $x$", "makes $x$ of 1.0, 14 and `0.7`"),  # in the set-up, in a check, code
+    ],
+)
+def test_a_number_that_is_accounted_for_may_stand(text, tmp_path):
+    made = exercise_rules.checked("double", make_book(tmp_path, text))
+    assert list(miscomputed(made)) == []
+
+
+@pytest.mark.parametrize(
+    "numbers, python, fine",
+    [
+        ("0.667", "double(1) / 3", True),
+        ("0.666", "2 / 3", False),
+        ("0.7", "-2 / 3", True),  # the sign is the formula's
+        ("1,333", "4000 / 3", True),
+        ("1,300", "4000 / 3", False),
+        ("0.67, 2", "(2 / 3, double(1))", True),
+        ("0.67, 2", "2 / 3", False),
+        ("0.7", "np.nan", False),
+        ("2.0", "y = 4\ny / 2", True),
+    ],
+)
+def test_what_is_called_computed_is_computed(numbers, python, fine):
+    made = exercises.read(DOUBLE)
+    made.computed = {numbers: python}
+    assert (list(miscomputed(made)) == []) is fine
+
+
 @pytest.mark.parametrize(
     "text, words",
     [
@@ -444,6 +492,16 @@ def broken(old, new, text=DOUBLE):
         (broken("Write a function", "# A heading"), "plain Markdown"),
         (broken("Write a function", "See {doc}`here`"), "plain Markdown"),
         (broken("id: double", "id: duble"), "the file is called double.md"),
+        (broken("doubles $x$", "makes $x$ of 0.7"), "statement: 0.7 is typed"),
+        (broken("third hint", "17 times"), "hint 3: 17 is typed"),
+        (broken("You squared", "0.7 is"), "message of squares: 0.7 is typed"),
+        (broken("why it\n", "0.7\n", WORDS_OF_DOUBLE), "remark: 0.7 is typed"),
+        (broken("points: 3", "points: 3\ntyped: {0.7: a choice}"), "0.7 is declared in the front"),
+        (
+            broken("points: 3", "points: 3\ncomputed: [0.7]"),
+            "computed is [0.7]; expected a mapping",
+        ),
+        (declared("typed: {0.7: }"), "0.7 is declared without a reason"),
     ],
 )
 def test_a_broken_source_is_told_where_and_why(text, words, tmp_path):

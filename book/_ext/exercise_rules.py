@@ -7,10 +7,14 @@ author's: they hold when a page is built, when an assignment is written and in t
 import ast
 import re
 
+from typed_numbers import in_exercise
+
 from minigrad.exercises import CODE, LEVELS, TYPES, ExerciseError, find, sources
 
 KINDS = dict(id=str, title=str, type=str, points=int, minutes=int, difficulty=int, answer=list)
 KINDS |= dict(solution=str, hints=list, mistakes=list, tags=list, covers=list, page=bool)
+KINDS |= dict(typed=dict, computed=dict)
+NAMES = {list: "a list", dict: "a mapping"}
 CHOICES = dict(type=TYPES, difficulty=LEVELS, solution=("public", "instructor"))
 # A directive, a role, a heading: what a plain notebook would show as it is typed.
 NOT_PLAIN = re.compile(r"^(?:`{3,}|:{3,})\{.*|(?<![`$\\\w])\{[a-z][\w:-]*\}`[^`]*`|^#+ .*", re.M)
@@ -19,7 +23,7 @@ NOT_PLAIN = re.compile(r"^(?:`{3,}|:{3,})\{.*|(?<![`$\\\w])\{[a-z][\w:-]*\}`[^`]
 def checked(id, book=None):
     """The exercise called `id`, held to every rule. Raises `ExerciseError` with what is wrong."""
     made, where = find(id, book), sources(book).get(id, id)
-    problems = list(front_matter(made)) or list(cells(made))
+    problems = list(front_matter(made)) or list(cells(made)) or list(in_exercise(made))
     if made.id != id:
         problems.append(f"its id is {made.id!r}, but the file is called {id}.md")
     if problems:
@@ -32,7 +36,7 @@ def front_matter(made):
     for key, kind in KINDS.items():
         value = getattr(made, key)
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            yield f"{key} is {value!r}; expected {'a list' if kind is list else kind.__name__}"
+            yield f"{key} is {value!r}; expected {NAMES.get(kind, kind.__name__)}"
         elif key in CHOICES and value not in CHOICES[key]:
             yield f"{key} is {value!r}; expected one of {', '.join(map(str, CHOICES[key]))}"
     if not isinstance(made.hints, list) or not isinstance(made.mistakes, list):
