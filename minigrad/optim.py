@@ -10,7 +10,6 @@ rate α is a number, or a function of the step number: `cosine(0.1, steps=1000)`
 """
 
 import math
-from numbers import Real
 
 import numpy as np
 
@@ -61,15 +60,14 @@ class Optimiser(Module):
         Raises ValueError, and moves nothing, where a gradient is NaN or infinite, where none has
         been computed, or where the rate is no number of at least 0.
         """
-        gradients, rate = _gradients(self, self._moved), self.rate_at(int(self.steps))
-        self.steps += 1
+        gradients, taken = _gradients(self, self._moved), int(self.steps)
+        rate, self.steps[()] = self.rate_at(taken), taken + 1
         for i, (parameter, g) in enumerate(gradients.items()):
             w = parameter.value
             # Not w -= ...: a list recorded before this step still holds w, and its derivatives stay
             # those of the point where it was recorded. In the dtype of w: a setting that came as
             # np.float64 would widen float32.
-            parameter.value = np.multiply(self.direction(i, w, g), -rate, dtype=w.dtype)
-            parameter.value += w
+            parameter.value = np.subtract(w, rate * self.direction(i, w, g), dtype=w.dtype)
 
 
 class SGD(Optimiser):
@@ -149,14 +147,12 @@ def clip_by_norm(parameters, limit):
 
     Returns the norm that they had. Raises ValueError as `step` does.
     """
-    limit = _number(clip_by_norm, "limit", limit)
-    gradients = _gradients(clip_by_norm, parameters)
+    limit, gradients = _number(clip_by_norm, "limit", limit), _gradients(clip_by_norm, parameters)
     # The largest entry goes out in front: its square may overflow where the norm does not.
     largest = max(float(np.abs(g).max(initial=0.0)) for g in gradients.values()) or 1.0
     norm = largest * math.sqrt(sum(np.sum((g / largest) ** 2) for g in gradients.values()))
-    if norm > limit:
-        for parameter, g in gradients.items():
-            parameter.grad = g * (limit / norm)
+    for parameter, g in gradients.items() if norm > limit else ():
+        parameter.grad = g * (limit / norm)
     return norm
 
 
@@ -192,14 +188,14 @@ def cosine(rate, steps, warmup=0, last=0.0):
 
 
 def _number(who, name, value, below=math.inf):
-    fits = isinstance(value, Real) and 0.0 <= value < below
-    expect(who, fits, f"a number, 0 <= {name} < {below:g}", **{name: value})
+    if not isinstance(value, float | int | np.number) or not 0.0 <= value < below:
+        expect(who, False, f"a number, 0 <= {name} < {below:g}", **{name: value})
     return float(value)
 
 
 def _gradients(who, parameters):
     """{parameter: gradient, zeros where there is none}; ValueError for what no step could use."""
-    gradients = {parameter: parameter.grad for parameter in parameters}
+    gradients = {p: p.grad for p in parameters}
     for position, g in enumerate(gradients.values()):
         # A cheap look first: g · g is not finite when an entry is not (or when it overflows).
         if not math.isfinite(np.vdot(g, g)) and not np.isfinite(g).all():

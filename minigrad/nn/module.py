@@ -50,7 +50,7 @@ class Module:
     def zero_grad(self):
         """Forget the gradients of all parameters: `backward` adds to what is there."""
         for parameter in self.parameters():
-            parameter.zero_grad()
+            parameter.grad = None
 
     def train(self, mode=True):
         """Go into training mode, with all modules within; returns the module."""
