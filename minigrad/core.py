@@ -272,7 +272,9 @@ def wengert_list(*nodes):
     return [found[number] for number in sorted(found)]
 
 
-def pull_back(outputs, cotangents, wrt=(), differentiable=False, keep=False, watch=None):
+def pull_back(
+    outputs, cotangents, wrt=(), differentiable=False, keep=False, watch=None, records=None
+):
     """Walk the Wengert list backwards: the adjoints of the nodes `wrt`, given those of `outputs`.
 
     For a node x with users y1, y2, ... the chain rule says  x̄ = Σ ȳk ∂yk/∂x : every user adds its
@@ -281,6 +283,7 @@ def pull_back(outputs, cotangents, wrt=(), differentiable=False, keep=False, wat
     `keep`            leave the adjoints on the graph, where `node.grad` finds them; leaves add up
     `differentiable`  run each op's forward and backward on nodes: this walk is then itself recorded
     `watch`           called with each share as it is added: watch(record, node, share)
+    `records`         the list to walk, where it is known: wengert_list(*outputs)
     Raises ValueError or TypeError, naming the op, where a backward breaks its promise.
     """
     adjoints, asked, debugging = {}, set(map(id, wrt)), "debug" in _modes.get()
@@ -295,7 +298,7 @@ def pull_back(outputs, cotangents, wrt=(), differentiable=False, keep=False, wat
 
     for node, cotangent in zip(outputs, cotangents, strict=True):
         add(node, cotangent if node.source else cotangent * 1.0)  # for a leaf a copy
-    for record in reversed(_downstream(wrt, wengert_list(*outputs))):
+    for record in reversed(_downstream(wrt, records or wengert_list(*outputs))):
         made = record.outputs
         goutputs = tuple(map(adjoints.get, made))
         if keep:

@@ -13,6 +13,7 @@ import copy
 import numpy as np
 
 from minigrad.core import RULES, Op, TensorNode, undo_broadcasting
+from minigrad.promises import expect
 
 # Arithmetic, behind the operators + - * / ** @.
 
@@ -142,19 +143,16 @@ class Affine(Op):
 def _through_matrix(context, gz):
     """X̄ and Ȳ of Z = XY where Y is one matrix (a vector is one column), for all rows at once."""
     x, y = context["x"], context["y"]
-    wanted = context.get("wanted", (True, True))
-    columns = y if y.ndim == 2 else np.reshape(y, (-1, 1))
-    gz, gx, gy = np.reshape(gz, (-1, columns.shape[1])), None, None
-    if wanted[0]:
-        gx = np.reshape(gz @ columns.T, x.shape)
-    if wanted[1]:
-        gy = np.reshape(_rows(x).T @ gz, y.shape)
-    return gx, gy
+    columns = y if y.ndim == 2 else y.reshape(-1, 1)
+    gz = gz.reshape(-1, columns.shape[1])
+    wanted_x, wanted_y, *_ = context.get("wanted", (True, True))
+    gx = (gz @ columns.T).reshape(x.shape) if wanted_x else None
+    return gx, (_rows(x).T @ gz).reshape(y.shape) if wanted_y else None
 
 
 def _rows(x):
     """A vector as one row, a stack of matrices as the rows of all."""
-    return x if x.ndim == 2 else np.reshape(x, (-1, x.shape[-1]))
+    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
 
 
 # Functions of one number, entry by entry: x̄ = ȳ ∘ f'(x).
@@ -347,14 +345,25 @@ class CrossEntropy(Op):
     """
 
     @staticmethod
+    def reference(x, labels):
+        return np.mean(LogSumExp.do_forward(x, axis=1) - x[np.arange(len(labels)), labels])
+
+    @staticmethod
     def forward(context, x, labels):
+        fits = np.ndim(x) == 2 and labels.shape == x.shape[:1]
+        right = "scores (n, classes) and labels (n,)"
+        expect(CrossEntropy, fits, right, scores=x, labels=labels)
+        # As unsigned numbers negative labels are enormous.
+        if labels.dtype.kind not in "iu" or labels.astype(np.uint64).max(initial=0) >= x.shape[1]:
+            classes = f"integers from 0 to {x.shape[1] - 1}, the classes"
+            raise ValueError(f"labels must be {classes}, not {labels.dtype}: {labels[:5]}...")
+        rows, n = np.arange(len(labels)), len(labels)
         x = x - x.max(axis=1, keepdims=True)  # the same softmax, and nothing overflows
         powers = np.exp(x)
         sums = powers.sum(axis=1, keepdims=True)
-        truth = np.equal(np.arange(x.shape[1]), labels[:, None])
-        context["slope"] = (powers / sums - truth) / len(labels)
-        chosen = x[np.arange(len(labels)), labels]
-        return (np.log(sums).sum() - chosen.sum()) / len(labels)
+        context["slope"] = slope = powers / (n * sums)
+        slope[rows, labels] -= 1.0 / n
+        return (np.log(sums[:, 0]) - x[rows, labels]).sum() / n
 
     @staticmethod
     def backward(context, gy):

@@ -269,16 +269,17 @@ def _print(x):
     return (x.shape, x.dtype, hash(x.tobytes())) if is_array else x.slot or id(x)
 
 
-def _fill(place, value, op=None):
-    """The next value, of the same shape and dtype; a bool, on which minigrad branched, stays."""
-    value = promises.output_value(op, value) if isinstance(place, TensorNode) else value
-    kind = lambda x: (getattr(x, "shape", ()), getattr(x, "dtype", type(x)), x is True)
-    if kind(value) != kind(place.value):
+def _kind(x):
+    """What stays: shape, dtype, and what minigrad found when it checked its arguments, a bool."""
+    return getattr(x, "shape", ()), getattr(x, "dtype", type(x)), x is True
+
+
+def _stays(was, now):
+    if was != now:
         raise ValueError(
-            f"compile: recorded with {kind(place.value)}, called with {kind(value)}: shapes, "
-            "dtypes and checks stay. Mask, do not select; compile the step again for others"
+            f"compile: recorded with {was}, called with {now}: shapes, dtypes and checks stay. "
+            "Mask, do not select; compile the step again for others"
         )
-    place.value = value
 
 
 class compile:
@@ -297,43 +298,43 @@ class compile:
     """
 
     def __init__(self, step):
-        self.step, self.loss, self.leaves, self.prints = step, None, {}, []
+        self.step, self.leaves, self.prints = step, {}, None
 
     def __call__(self, *arguments):
         if not all([isinstance(x, np.ndarray | np.number | int | float) for x in arguments]):
             raise TypeError(f"compile: arguments are arrays and numbers, not {arguments!r}")
         arguments = [core._raw(x) for x in arguments]
-        before, again = self.prints, self.loss is None or "strict" in core._modes.get()
-        for _ in range(3 if self.loss is None else again):  # find the parameters; watch; compare
-            before, self.prints = self.prints, []
-            self._record(arguments)
-        recorded = self.loss.value
-        try:
-            self._forward(arguments)
-        except ValueError:
-            self.loss = None if again else self.loss  # not yet compared: not to be kept
-            self.step(*arguments)  # which may say it in its own words
-            raise
-        differs = [a[0] for a, b in zip(before, self.prints) if a != b]
-        if differs or again and not promises.same(self.loss.value, recorded):
-            self.loss, what = None, differs[0] if differs else "its result"
-            raise ValueError(
-                f"compile: recorded again, the step is not the same: {what} differs. What is drawn "
-                "at random, or changes between calls, must come in as an argument"
-            )
+        if self.prints is None or "strict" in core._modes.get():
+            self._watch(arguments)
+        self._forward(arguments)
         loss = np.array(self.loss.value)[()]
-        self.loss.backward()
-        for record in self.lines:  # which else would hold on to the parameters' arrays
+        core.pull_back([self.loss], [promises.seed(loss, None)], keep=True, records=self.records)
+        for record, *_ in self.lines:  # which else would hold on to the parameters' arrays
             record.context = record.adjoints = None
         return loss
 
-    def _record(self, arguments):
-        """Run the step: `lines` are core's records, each with the nodes or cells that it fills.
+    def _watch(self, arguments):
+        """Record twice (once more, to find the parameters): what differs would go stale."""
+        before = self.prints or [self._record(arguments), self._record(arguments)][1]
+        self.prints = None  # not to be kept before it has been compared
+        now, recorded = self._record(arguments), self.loss.value
+        self._forward(arguments)
+        differs = [a[0] for a, b in zip(before, now) if a != b]
+        if differs or not promises.same(self.loss.value, recorded):
+            raise ValueError(
+                f"compile: recorded again, the step is not the same: {[*differs, 'its result'][0]} "
+                "differs. What is drawn at random, or changes between calls, must come in as an "
+                "argument"
+            )
+        self.prints = now
 
-        `leaves` are the parameters, {leaf: cell}; while the step runs, their value is watched.
-        `prints` say of each line what must not change.
+    def _record(self, arguments):
+        """Run the step; returns what must not change in it, line by line.
+
+        `lines` are core's records, each with the nodes or cells that it fills, and their kinds;
+        `leaves` are the parameters, {leaf: cell}. While the step runs, their value is watched.
         """
-        self.loss, self.lines = None, {}
+        self.lines, self.seen = [], []
         self.arguments = [Cell(x, f"argument {i}") for i, x in enumerate(arguments)]
         before = [(leaf, leaf.value, leaf._grad) for leaf in self.leaves]
         try:
@@ -348,14 +349,15 @@ class compile:
                 leaf.value, leaf._grad = value, grad
         if not isinstance(getattr(loss, "node", None), TensorNode):
             raise TypeError(f"compile: expected a step that returns the loss, a node, not {loss!r}")
-        self.loss = loss.node
-        self.prints.append(("its result", self.loss.slot))
+        self.loss, self.records = loss.node, core.wengert_list(loss.node)
+        self.kinds = [_kind(cell.value) for cell in [*self.arguments, *self.leaves.values()]]
+        return [*self.seen, ("its result", self.loss.slot)]
 
     def _note(self, op, inputs, constants):
         """Run the op, add a line, and return what it made, watched."""
         inputs, constants = _replaced((inputs, constants), self._node)
         seen = _replaced((inputs, constants), _print, (TensorNode, Cell, np.ndarray))
-        self.prints.append((op.__name__, seen))
+        self.seen.append((op.__name__, seen))
         places = [x if isinstance(x, TensorNode | Cell) else Cell(core._raw(x)) for x in inputs]
         nodes = [x for x in places if isinstance(x, TensorNode)]
         record = OpNode(op, {}, places, constants, mixed=len(nodes) < len(places))
@@ -368,12 +370,14 @@ class compile:
             new.slot = f"output {i} of line {len(self.lines)}"
         if nodes:
             record.outputs = filled if several else filled[0]
-        self.lines[record] = filled
+        self.lines.append((record, filled, [_kind(new.value) for new in filled]))
         return tuple(map(Watched, filled)) if several else Watched(filled[0])
 
     def _node(self, x):
         node = getattr(x, "node", x)
-        if isinstance(node, TensorNode) and node.source not in self.lines:
+        if isinstance(node, TensorNode) and node.source not in [
+            record for record, *_ in self.lines
+        ]:
             if node.source is not None:
                 raise TypeError("compile: a node computed outside the step would go stale")
             self.leaves.setdefault(node, Cell(node.value, f"parameter {len(self.leaves)}"))
@@ -381,17 +385,18 @@ class compile:
 
     def _forward(self, arguments):
         """Run the list: every node and cell gets its new value."""
+        cells = [*self.arguments, *self.leaves.values()]
         values = [*arguments, *[leaf.value for leaf in self.leaves]]
-        for cell, value in zip([*self.arguments, *self.leaves.values()], values, strict=True):
-            _fill(cell, value)
-        for record, filled in self.lines.items():
+        _stays(self.kinds, [_kind(value) for value in values])
+        for cell, value in zip(cells, values):
+            cell.value = value
+        for record, filled, kinds in self.lines:
             record.context, constants = {}, record.constants
             if constants:
                 constants = _replaced(constants, _value)
-            given = [x.value for x in record.inputs]
-            made = record.op.forward(record.context, *given, **constants)
-            if type(made) is float64 and type(filled[0].value) is float64:
-                filled[0].value = made
-                continue
-            for place, value in zip(filled, made if type(made) is tuple else (made,)):
-                _fill(place, value, record.op)
+            made = record.op.forward(record.context, *[x.value for x in record.inputs], **constants)
+            for place, kind, value in zip(filled, kinds, made if type(made) is tuple else (made,)):
+                if type(place) is TensorNode:
+                    value = promises.output_value(record.op, value)
+                _stays(kind, _kind(value))
+                place.value = value

@@ -177,7 +177,7 @@ def test_an_lstm_in_elementary_gates(rng):
     same_as_eager(step, nodes, *data)
     names = [(rng.integers(0, 6, (4, 7)), rng.integers(0, 3, 4)) for _ in range(3)]
     fast = same_as_eager(step, nodes, *names)
-    with pytest.raises(ValueError, match="LSTM was given"):
+    with pytest.raises(ValueError, match=STAY):
         fast(names[0][0] + 5, names[0][1])
 
 
@@ -330,13 +330,13 @@ def test_labels_out_of_range_are_refused_in_a_replay_too(model, rng):
         np.testing.assert_array_equal(p.grad, g)
 
 
-STAY, OWN = "recorded with .*called with", "cross_entropy: logits .* and labels"
+STAY = "recorded with .*called with"
 CHANGES = {
     "the last, smaller batch": (lambda X, y: (X[:3], y[:3]), ValueError, STAY),
     "another precision": (lambda X, y: (X.astype(np.float32), y), ValueError, STAY),
-    "another number of dimensions": (lambda X, y: (X, y[:, None]), ValueError, OWN),
-    "a number for an array": (lambda X, y: (X, 1), ValueError, OWN),
-    "one argument fewer": (lambda X, y: (X,), TypeError, "missing 1 required"),
+    "another number of dimensions": (lambda X, y: (X, y[:, None]), ValueError, STAY),
+    "a number for an array": (lambda X, y: (X, 1), ValueError, STAY),
+    "one argument fewer": (lambda X, y: (X,), ValueError, STAY),
 }
 
 

@@ -1011,7 +1011,7 @@ def test_a_pure_op_may_differ_in_the_last_bits_when_it_is_run_again():
 
 def test_losses_explain_shapes_and_labels():
     logits = mg.TensorNode(np.zeros((2, 3)))
-    with pytest.raises(ValueError, match="expected .n, classes. and .n,."):
+    with pytest.raises(ValueError, match="expected scores .n, classes. and labels .n,."):
         mg.cross_entropy(logits, np.array([0, 1, 2]))
     with pytest.raises(ValueError, match="from 0 to 2"):
         mg.cross_entropy(logits, np.array([0, 3]))
