@@ -1,4 +1,4 @@
-"""The fields that a page offers for a prediction or a trace table."""
+"""The fields that a page offers for a prediction, a trace table or a bug hunt."""
 
 import html
 import json
@@ -15,6 +15,7 @@ from page_answers import form, gaps  # noqa: E402
 
 PUBLIC = [id for id in sources() if find(id).type in "PT" and find(id).solution == "public"]
 ON_THE_PAGE = [id for id in PUBLIC if find(id).page and find(id).answer]
+ON_THE_PAGE += [id for id in sources() if find(id).type == "B" and form(find(id))]
 
 
 def near(a, b):
@@ -60,6 +61,8 @@ def test_what_a_page_cannot_judge_has_no_fields():
     assert form(find("your-own-point")) is None  # its right answer depends on the reader's birthday
     code = next(find(id) for id in sources() if find(id).type == "C")
     assert form(code) is None
+    assert form(find("old-listing")) is None  # a word to choose, and three functions to write
+    assert "printed-derivation" in ON_THE_PAGE  # a bug hunt that is a matter of words
 
 
 def test_words_of_an_exercise_cannot_break_the_page():

@@ -1,12 +1,13 @@
-"""Answers typed into the page: the form of a P or T exercise, made from the exercise's own file.
+"""Answers typed into the page: the form of a P, T or B exercise, made from the exercise's own file.
 
 The stub that a notebook offers has a gap, `...`, wherever the reader is to write something. On the
 page each gap is a field. What belongs there is computed, by running the solution when the page is
 built; so is what each named mistake would have written, and its message comes when a reader writes
 the same. `_static/page_answers.js` compares; nothing leaves the page.
 
-`form(made)` is the form as HTML, or None where a page can't judge: no gaps, an instructor's
-solution, or `page: false` in the front matter (the right answer depends on another answer, say).
+`form(made)` is the form as HTML, or None where a page can't judge: no gaps, or code beside them,
+an instructor's solution, or `page: false` in the front matter (the right answer depends on another
+answer, say).
 """
 
 import ast
@@ -33,10 +34,12 @@ class Gap:
 
 def form(made):
     """The form of an exercise, as HTML; None where there is none to make."""
-    if made.type not in "PT" or not made.answer or made.solution != "public" or not made.page:
+    if made.type not in "PTB" or not made.answer or made.solution != "public" or not made.page:
         return None
     found = list(gaps(made))
-    if not found or any(not _flat(gap.expected) for gap in found):
+    if {gap.group for gap in found} != set(made.answer):
+        return None
+    if any(not _flat(gap.expected) for gap in found):
         return None
     return _html(made, found)
 
@@ -144,7 +147,7 @@ def _field(id, number, gap):
         field = f'<select id="{name}" data-gap><option value="">choose</option>{options}</select>'
     else:
         several = np.size(gap.expected) if not isinstance(gap.expected, str) else 1
-        note = f' placeholder="{several} numbers, with commas"' if several > 1 else ""
+        note = f' placeholder="{several}, with commas"' if several > 1 else ""
         field = f'<input id="{name}" data-gap inputmode="text" autocomplete="off"{note}>'
     return (
         f'<div class="gap"><label for="{name}">{html.escape(gap.label)}</label>{field}'
