@@ -101,9 +101,9 @@ export default {
         update(numbers, { weights, lit, word }) {
           numbers.forEach((x, k) => {
             const { element, number, weight } = cells[k];
-            number.textContent = brief(x);
+            number.textContent = brief(x, 3);
             const on = weights && weights[k] !== 0;
-            weight.textContent = on ? `× ${brief(weights[k], 3)}` : " ";
+            weight.textContent = on ? `×\u00a0${brief(weights[k], 2)}` : " ";
             element.classList.toggle("mg-fed", Boolean(on));
             element.classList.toggle("mg-idle", Boolean(weights && !on));
             element.classList.toggle("mg-lit", lit === k);
