@@ -32,8 +32,8 @@ def bundle(path):
     """The module at `path` with every module that it imports, as one text.
 
     Each imported module becomes a function that runs once and returns its exports, so that no two
-    share a name. `import {a as b}` and `import * as m` of relative paths are known; nothing else is
-    needed here.
+    share a name. It knows `import {a as b}` and `import * as m` of relative paths, in one line or
+    several, and `export` before a function, a class or a const of one name; ValueError for others.
     """
     modules = {}
 
@@ -43,6 +43,8 @@ def bundle(path):
             modules[target] = None  # keeps its place behind the modules that it imports itself
             text = linked(target)
             body = f"{_EXPORT.sub('', text)}\nreturn {{ {', '.join(_EXPORT.findall(text))} }};"
+            if unknown := re.search(r"^(?:import|export)\b.*", body, re.M):
+                raise ValueError(f"{target.name}: bundle cannot read {unknown[0]!r}")
             del modules[target]
             modules[target] = f"const {handle(target)} = (() => {{\n{body}\n}})();"
         names = match["whole"] or "{" + match["names"].replace(" as ", ": ") + "}"
@@ -343,26 +345,43 @@ class ShapeAndBlame(PageWidget, folder="shape_and_blame"):
 
 class GraphXray(PageWidget, folder="graph_xray"):
     """A program that minigrad ran, as a graph: each node with all that is known of it, the way back
-    turn by turn, by the list and by an engine that counts visits.
+    turn by turn, by the list and by an engine that counts visits. What one call of a module or of a
+    function recorded can be folded into one box.
 
-    `program`  "exponential", "product" or "network"
-    `node`     the name of the node that is open, such as "b"; "" for the loss
-    `unused`   whether the program has a branch that the loss does not need
-    `visits`   whether the engine that counts visits is shown beside the list
-    `step`     how many turns of the way back have been taken; -1 for all
+    `program`   "exponential", "product", "network" or "layers"; or a function of your own, that
+                returns a loss, with
+    `inputs`    {name: value} for it: floats, arrays of floats, modules
+    `node`      the name of the node that is open, such as "b"; a box as a path, "model/first/"; ""
+                for the loss
+    `unused`    whether the program has a branch that the loss does not need
+    `visits`    whether the engine that counts visits is shown beside the list
+    `step`      how many turns of the way back have been taken; -1 for all
+    `unfolded`  the boxes that are open, as paths: ["model/", "model/first/"]
 
-    Raises `traitlets.TraitError` where `program` is none of these.
+    Raises `traitlets.TraitError` where `program` is none of these, TypeError where your function
+    does not return a node, and ValueError where it uses an op that the page's engine lacks.
     """
 
-    program = traitlets.Enum(["exponential", "product", "network"], "exponential").tag(sync=True)
+    program = traitlets.Unicode("exponential").tag(sync=True)
     node = traitlets.Unicode("").tag(sync=True)
     unused = traitlets.Bool(False).tag(sync=True)
     visits = traitlets.Bool(False).tag(sync=True)
     step = traitlets.Int(-1).tag(sync=True)
+    unfolded = traitlets.List(traitlets.Unicode()).tag(sync=True)
     recorded = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, program="exponential", **options):
-        super().__init__(program=program, recorded=x_rayed(), **options)
+    def __init__(self, program="exponential", inputs=None, **options):
+        found = x_rayed()
+        if callable(program):
+            from minigrad.widgets.x_ray import x_ray
+
+            trunk, program = x_ray(program, inputs or {}), program.__name__
+            found = {program: {"title": program, "trunk": trunk}}
+        elif program not in found:
+            raise traitlets.TraitError(
+                f"program={program!r}; expected {', '.join(found)}, or a function of your own"
+            )
+        super().__init__(program=program, recorded=found, **options)
 
 
 class BackwardLab(PageWidget, folder="backward_lab"):

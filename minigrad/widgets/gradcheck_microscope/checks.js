@@ -9,7 +9,8 @@ export const NUMBERS = { float64: (x) => x, float32: Math.fround };
 export const EXPONENTS = { low: -14, high: 0, step: 0.25 };
 export const FLOOR = 1e-3; // gradients below it are compared as if they were of this size
 const SHAPE = [3, 4];
-export const [ROWS, COLUMNS] = SHAPE;
+export const ROWS = SHAPE[0];
+export const COLUMNS = SHAPE[1];
 
 const ROW = { axis: 1, keepdims: true };
 const WEIGHTS = tensor([4, 4], [0.5, -1, 2, 0.3, 1.5, 0.8, -0.6, 1, -0.7, 1.2, 0.4, -1.1, 0.9, -0.2, 1.3, 0.6]);
