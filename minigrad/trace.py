@@ -36,7 +36,6 @@ class Row(display.Line):
     primal = property(lambda self: self.node.value)
     op = property(lambda self: self.record.op.__name__ if self.record else "")
     inputs = property(lambda self: tuple(a.name for a in self.arguments if isinstance(a, Row)))
-    dual = lambda self: Dual(self.primal, self.tangent)
 
 
 class Trace(display.Table):
@@ -63,15 +62,14 @@ class Trace(display.Table):
             raise KeyError(f"no row {name!r} in this trace; it has {', '.join(found)}")
         return found[display.plain(name)]
 
-    def __len__(self):
-        return len(self.rows)
+    __len__ = lambda self: len(self.rows)
 
     def push(self, seed):
         """Forward mode: walk the rows with a tangent for each input, and note theirs."""
         for row, tangent in zip(self.rows, seed, strict=False):
             row.tangent = Dual(row.primal, tangent).tangent
         for row in self.rows[len(seed) :]:
-            duals = [a.dual() if isinstance(a, Row) else a for a in row.arguments]
+            duals = [Dual(a.primal, a.tangent) if isinstance(a, Row) else a for a in row.arguments]
             y = row.record.op.forward({}, *duals, **row.record.constants)
             row.tangent = y.tangent if isinstance(y, Dual) else np.zeros_like(y)
 
@@ -99,14 +97,13 @@ def trace(f, *values, seed=None, adjoints=False, **named):
     not fit.
     """
     known = list(inspect.signature(f).parameters)
-    # f(x2=5.0, x1=2.0) means what it means in Python; names that f does not know are labels only
-    by_position = len(values) if set(named) <= set(known) else len(values) + len(named)
     names = [*known[: len(values)], *(f"x{i + 1}" for i in range(len(known), len(values))), *named]
     leaves = {name: TensorNode(x) for name, x in zip(names, [*values, *named.values()])}
     if seed is not None and len(seed) != len(leaves):
         raise ValueError(f"a seed of {len(seed)} numbers for {len(leaves)} inputs: one for each")
-    ordered = list(leaves.items())
-    output = f(*[node for _, node in ordered[:by_position]], **dict(ordered[by_position:]))
+    # f(x2=5.0, x1=2.0) means what it means in Python; names that f does not know are labels only
+    keywords = {name: leaves[name] for name in named if set(named) <= set(known)}
+    output = f(*[leaves[name] for name in leaves if name not in keywords], **keywords)
     if not isinstance(output, TensorNode) or output.source is None:
         raise TypeError(
             f"nothing was recorded: f returned {output!r}, which no op computed from its inputs. "
@@ -125,9 +122,7 @@ def to_json(output, leaves=None):
 
     `leaves` {name: node} are the inputs; leaves that are not among them are called x1, x2, ...
     """
-    leaves = dict(leaves or {})
-    for record in wengert_list(output):
-        for node in record.nodes():
-            if node.source is None and not any(node is known for known in leaves.values()):
-                leaves[f"x{len(leaves) + 1}"] = node
-    return Trace(output, leaves).to_json()
+    names = {node: name for name, node in (leaves or {}).items()}
+    for node in [n for r in wengert_list(output) for n in r.nodes() if n.source is None]:
+        names.setdefault(node, f"x{len(names) + 1}")
+    return Trace(output, {name: node for node, name in names.items()}).to_json()

@@ -36,13 +36,11 @@ def evaluate(model, loss, X, y):
     The accuracy is the share of rows whose largest score stands in the column of the label; it is
     None where the labels are not integers.
     """
-    modules = model.named(Module) if isinstance(model, Module) else []
     with contextlib.ExitStack() as after, no_grad():
-        for _, module in modules:
+        for _, module in model.named(Module) if isinstance(model, Module) else ():
             after.callback(setattr, module, "training", module.training)
             module.training = False
-        scores = model(X)
-        now = loss(scores, y).item()
+        now = loss(scores := model(X), y).item()
     integers = np.asarray(y).dtype.kind in "iu"
     return now, float(np.mean(np.argmax(scores.value, axis=1) == y)) if integers else None
 
@@ -93,9 +91,8 @@ def fit(
     fits = patience is None or patience >= 1 and watch in lists
     expect(fit, fits, f"1 or more, one of {lists}; or test=...", patience=patience, watch=watch)
     batches, run = minibatches(*train, batch, rng), Module()  # all that the next epoch depends on
-    run.model, run.rng = model.train(), batches.rng
+    run.model, run.rng, run.best = model.train(), batches.rng, patience and model.state_dict()
     run.optimiser = optimiser or SGD(model.parameters(), rate, momentum)
-    run.best = model.state_dict() if patience else {}
     asked = dict(loss=loss, train=train, test=test, batch=batch, clip=clip, patience=patience)
     file = Checkpoint(checkpoint, run, watch=watch, **asked)
     history = file.resume()
@@ -108,13 +105,13 @@ def fit(
         seconds = time.perf_counter() - began
         row = dict(zip(lists, [value for part in parts for value in evaluate(model, loss, *part)]))
         row |= {"rate": run.optimiser.rate_at(int(run.optimiser.steps) - 1), "seconds": seconds}
-        if patience:
-            scores = np.array([*history.get(watch, ()), row[watch]], float)
-            scores *= -1.0 if watch.endswith("accuracy") else 1.0
-            row["best"] = int(np.argsort(scores, kind="stable")[0])  # NaN comes last
-            run.best = model.state_dict() if row["best"] == epoch else run.best
         for name, value in row.items():
             history.setdefault(name, []).append(value)
+        if patience:
+            scores = np.array(history[watch], float) * (-1.0 if watch.endswith("accuracy") else 1.0)
+            # The first of the smallest; NaN comes last.
+            history["best"] = [*history.get("best", ()), int(np.argsort(scores, kind="stable")[0])]
+            run.best = model.state_dict() if history["best"][-1] == epoch else run.best
         file.keep(history)
     if patience:
         model.load_state_dict(run.best)
