@@ -13,6 +13,7 @@ from minigrad import promises
 from minigrad.core import RULES, Op, TensorNode, no_grad, pull_back, recording, setting
 from minigrad.dual import Dual
 from minigrad.ops import CrossEntropy, LogSumExp, Sigmoid
+from minigrad.promises import expect
 
 # How many gradients are being taken of one another at this moment: the inner ones must be recorded.
 _depth = contextvars.ContextVar("depth", default=0)
@@ -50,11 +51,8 @@ def cross_entropy(logits, labels):
 
 def mean_squared_error(predictions, targets):
     """Mean of (prediction − target)² over all entries; the two shapes must agree."""
-    if np.shape(predictions) != np.shape(targets):
-        raise ValueError(
-            f"mean_squared_error: predictions {np.shape(predictions)} and targets "
-            f"{np.shape(targets)} would be broadcast against each other; give them the same shape"
-        )
+    p, t = np.shape(predictions), np.shape(targets)
+    expect(mean_squared_error, p == t, "one shape, or they are broadcast", predictions=p, targets=t)
     return np.mean((predictions - targets) ** 2)
 
 
@@ -66,10 +64,7 @@ def norm(x, axis=None, keepdims=False):
 
 
 def _numpys_norm(x, ord=None, axis=None, keepdims=False):
-    if ord is not None:
-        raise TypeError(
-            f"np.linalg.norm of a node: no rule for ord={ord!r}, only the Euclidean √Σ x²"
-        )
+    expect("np.linalg.norm of a node", ord is None, "no ord, only √Σ x²", TypeError, ord=ord)
     return norm(x, axis, keepdims)
 
 
@@ -107,11 +102,8 @@ def value_and_grad(f, argnum=0):
 
     Raises ValueError if f does not return a single number.
     """
-    if not isinstance(argnum, int):
-        raise TypeError(
-            f"grad: argnum={argnum!r}; expected the position of one argument. The gradients with "
-            "respect to several come from one walk of the pullback: mg.vjp(f, *inputs)"
-        )
+    one = "the position of one argument; for several, pull back once: mg.vjp(f, *inputs)"
+    expect(grad, isinstance(argnum, int), one, argnum=argnum)
 
     def both(*args, **kwargs):
         position = range(len(args))[argnum]  # -1 is the last
@@ -120,11 +112,8 @@ def value_and_grad(f, argnum=0):
             return f(*args[:position], x, *args[position + 1 :], **kwargs)
 
         y, pullback = vjp(f_of_one, args[position])
-        if np.shape(y) != ():
-            raise ValueError(
-                f"grad: the function returned shape {np.shape(y)}, but a gradient needs one "
-                "number. Sum or average the result, or use vjp with a cotangent of that shape."
-            )
+        one = "one number: sum or average, or use mg.vjp with a cotangent of that shape"
+        expect(grad, np.shape(y) == (), one, result=y)
         return y, pullback(np.ones((), getattr(y, "dtype", float))[()])
 
     return both
@@ -146,13 +135,9 @@ def jvp(f, inputs, tangents):
     (a weight, or the x of an outer `grad`), two pullbacks do instead: u ↦ Jᵀu is linear in u, so
     pulling ẋ back through *it* gives Jẋ.
     """
-    if len(inputs) != len(tangents) or any(
-        np.shape(x) != np.shape(v) for x, v in zip(inputs, tangents)
-    ):
-        raise ValueError(
-            f"jvp: inputs of shape {[np.shape(x) for x in inputs]} and tangents of shape "
-            f"{[np.shape(v) for v in tangents]}; every input needs a tangent of its own shape"
-        )
+    shapes = {"inputs": [*map(np.shape, inputs)], "tangents": [*map(np.shape, tangents)]}
+    fits = shapes["inputs"] == shapes["tangents"]
+    expect(jvp, fits, "for every input a tangent of its own shape", **shapes)
     try:
         y = f(*map(Dual, inputs, tangents))
         return (y.primal, y.tangent) if isinstance(y, Dual) else (y, np.zeros_like(y))
@@ -176,8 +161,8 @@ def jacobian(f, mode=None):
     each entry of y), so the shorter side decides; `mode`, "forward" or "reverse", overrules.
     `jacobian(f).mode_for(x)` says which it is.
     """
-    if mode not in (None, "forward", "reverse"):
-        raise ValueError(f"jacobian: mode={mode!r}; expected 'forward', 'reverse' or None")
+    modes = "forward", "reverse", None
+    expect(jacobian, mode in modes, "'forward', 'reverse' or None", mode=mode)
 
     def shorter(x, y):
         return mode or ("forward" if np.size(x) < np.size(y) else "reverse")

@@ -9,6 +9,7 @@ works.
 """
 
 import copy
+import math
 
 import numpy as np
 
@@ -67,18 +68,6 @@ class Divide(Op):
     def backward(context, gz):
         gx = gz / context["y"]
         return gx, -gx * context["x"] / context["y"]
-
-
-class Negate(Op):
-    """y = −x;  x̄ = −ȳ."""
-
-    @staticmethod
-    def forward(context, x):
-        return -x
-
-    @staticmethod
-    def backward(context, gy):
-        return -gy
 
 
 class Power(Op):
@@ -269,36 +258,103 @@ class Where(Op):
         return None, np.where(mask, gz, 0.0), np.where(mask, 0.0, gz)
 
 
+# Linear maps, y = Ax: A moves numbers about, repeats them or adds them up, and is the same wherever
+# x is. Its adjoint Aᵀ sends each number of ȳ back to where it came from.
+
+
+class LinearMap(Op):
+    """y = f(x) = Ax, where A depends on constants alone;  x̄ = Aᵀ ȳ = adjoint(ȳ, shape of x)."""
+
+    linear = True
+
+    @classmethod
+    def forward(cls, context, x, **constants):
+        context["shape"], context["constants"] = np.shape(x), constants
+        return cls.f(x, **constants)
+
+    @classmethod
+    def backward(cls, context, gy):
+        return cls.adjoint(gy, context["shape"], **context["constants"])
+
+
+class Negate(LinearMap):
+    """y = −x;  x̄ = −ȳ."""
+
+    f, adjoint = lambda x: -x, lambda gy, shape: -gy
+
+
+class Cast(LinearMap):
+    """The same numbers in another float dtype;  x̄ is ȳ, which the engine gives the dtype of x."""
+
+    f, adjoint = lambda x, dtype: x.astype(dtype), lambda gy, shape, dtype: gy
+
+
+class Reshape(LinearMap):
+    """The same entries, in another `shape`; x̄ is ȳ in the shape of x."""
+
+    f, adjoint = lambda x, shape: np.reshape(x, shape), lambda gy, old, shape: np.reshape(gy, old)
+
+
+class Transpose(LinearMap):
+    """Axes in another order (`axes`; reversed if None); x̄ is ȳ with the axes put back."""
+
+    f = np.transpose
+
+    def adjoint(gy, shape, axes=None):
+        return np.transpose(gy, axes and tuple(np.argsort([a % len(shape) for a in axes])))
+
+
+class Expand(LinearMap):
+    """x repeated until it has `shape`, as in np.broadcast_to;  x̄ = Σ ȳ over the repeats."""
+
+    f, adjoint = np.broadcast_to, lambda gy, old, shape: undo_broadcasting(gy, old)
+
+
+class Index(LinearMap):
+    """y = x[index];  x̄ is ȳ put back at `index`, zeros elsewhere; taken twice, it gets both."""
+
+    f = lambda x, index: x[index]
+    adjoint = lambda gy, shape, index: Scatter.do_forward(gy, shape=shape, index=index)
+
+
+class Scatter(LinearMap):
+    """y = zeros of `shape` with x added at `index`;  x̄ = ȳ[index].  What Index does backwards."""
+
+    adjoint = lambda gy, old, shape, index: gy[index]
+
+    def f(x, shape, index):
+        y = np.zeros(shape, np.asarray(x).dtype)
+        if isinstance(index, np.ndarray) and index.dtype.kind in "iu" and np.size(x) > 99 * len(y):
+            # Few rows and long: six times as fast, one distinct index at a time.
+            order, index, x = np.argsort(index, axis=None), index.ravel(), x.reshape(-1, *shape[1:])
+            for same in np.split(order, np.flatnonzero(np.diff(index[order])) + 1):
+                y[index[same[0]]] += np.sum(x[same], axis=0)
+            return y
+        parts = index if isinstance(index, tuple) else (index,)
+        repeats = any(isinstance(part, np.ndarray | list) for part in parts)  # perhaps
+        (np.add.at if repeats else np.ndarray.__setitem__)(y, index, x)
+        return y
+
+
 # Over axes.  `axis` is an int, a tuple of ints, or None for all; `keepdims` as in NumPy.
 
 
-class Sum(Op):
+class Sum(LinearMap):
     """y = Σ x over `axis`;  x̄ = ȳ, repeated along it."""
 
-    @staticmethod
-    def forward(context, x, axis=None, keepdims=False):
-        context["shape"], context["axis"] = np.shape(x), axis
-        return np.sum(x, axis=axis, keepdims=keepdims)
+    f = np.sum
 
-    @staticmethod
-    def backward(context, gy):
-        shape = context["shape"]
-        return np.broadcast_to(np.reshape(gy, _kept(shape, context["axis"])), shape)
+    def adjoint(gy, shape, axis=None, keepdims=False):
+        return np.broadcast_to(np.reshape(gy, _kept(shape, axis)), shape)
 
 
-class Mean(Op):
+class Mean(LinearMap):
     """y = Σ x / n over `axis`;  x̄ = ȳ / n, repeated along it."""
 
-    @staticmethod
-    def forward(context, x, axis=None, keepdims=False):
-        context["shape"], context["axis"] = np.shape(x), axis
-        return np.mean(x, axis=axis, keepdims=keepdims)
+    f = np.mean
 
-    @staticmethod
-    def backward(context, gy):
-        shape, kept = context["shape"], _kept(context["shape"], context["axis"])
-        n = int(np.prod(shape)) // max(1, int(np.prod(kept)))
-        return np.broadcast_to(np.reshape(gy / n, kept), shape)
+    def adjoint(gy, shape, **over):
+        return Sum.adjoint(gy / (math.prod(shape) // max(1, np.size(gy))), shape, **over)
 
 
 class Max(Op):
@@ -370,102 +426,7 @@ class CrossEntropy(Op):
         return gy * context["slope"]
 
 
-class Cast(Op):
-    """The same numbers in another float dtype;  x̄ is ȳ in the dtype of x."""
-
-    linear = True
-
-    @staticmethod
-    def forward(context, x, dtype):
-        return x.astype(dtype)
-
-    @staticmethod
-    def backward(context, gy):
-        return gy  # the engine gives every gradient the dtype of its input
-
-
-# Moving numbers about: the adjoint moves the blame back.
-
-
-class Reshape(Op):
-    """The same entries, in another `shape`; x̄ is ȳ in the shape of x."""
-
-    @staticmethod
-    def forward(context, x, shape):
-        context["shape"] = np.shape(x)
-        return np.reshape(x, shape)
-
-    @staticmethod
-    def backward(context, gy):
-        return np.reshape(gy, context["shape"])
-
-
-class Transpose(Op):
-    """Axes in another order (`axes`; reversed if None); x̄ is ȳ with the axes put back."""
-
-    @staticmethod
-    def forward(context, x, axes=None):
-        context["axes"] = axes and tuple(np.argsort([axis % np.ndim(x) for axis in axes]))
-        return np.transpose(x, axes)
-
-    @staticmethod
-    def backward(context, gy):
-        return np.transpose(gy, context["axes"])
-
-
-class Expand(Op):
-    """x repeated until it has `shape`, as in np.broadcast_to;  x̄ = Σ ȳ over the repeats."""
-
-    @staticmethod
-    def forward(context, x, shape):
-        context["shape"] = np.shape(x)
-        return np.broadcast_to(x, shape)
-
-    @staticmethod
-    def backward(context, gy):
-        return undo_broadcasting(gy, context["shape"])
-
-
-class Index(Op):
-    """y = x[index];  x̄ is ȳ put back at `index`, zeros elsewhere; taken twice, it gets both."""
-
-    @staticmethod
-    def forward(context, x, index):
-        context["shape"], context["index"] = np.shape(x), index
-        return x[index]
-
-    @staticmethod
-    def backward(context, gy):
-        return Scatter.do_forward(gy, shape=context["shape"], index=context["index"])
-
-
-class Scatter(Op):
-    """y = zeros of `shape` with x added at `index`;  x̄ = ȳ[index].  What Index does backwards."""
-
-    linear = True
-
-    @staticmethod
-    def forward(context, x, shape, index):
-        context["index"] = index
-        y = np.zeros(shape, np.asarray(x).dtype)
-        if isinstance(index, np.ndarray) and index.dtype.kind in "iu" and np.size(x) > 99 * len(y):
-            # Few rows and long: six times as fast, one distinct index at a time.
-            order, index, x = (
-                np.argsort(index, axis=None),
-                np.ravel(index),
-                x.reshape(-1, *shape[1:]),
-            )
-            for same in np.split(order, np.flatnonzero(np.diff(index[order])) + 1):
-                y[index[same[0]]] += np.sum(x[same], axis=0)
-            return y
-        parts = index if isinstance(index, tuple) else (index,)
-        repeats = any(isinstance(part, np.ndarray | list) for part in parts)  # perhaps
-        (np.add.at if repeats else np.ndarray.__setitem__)(y, index, x)
-        return y
-
-    @staticmethod
-    def backward(context, gy):
-        return gy[context["index"]]
+# Several arrays made one.
 
 
 class Concatenate(Op):
@@ -544,8 +505,9 @@ def _squeeze(x, axis=None):
     return np.reshape(x, np.squeeze(np.empty(x.shape), axis).shape)
 
 
-_OPS = [*Op.__subclasses__(), *Entrywise.__subclasses__()]
-__all__ = [op.__name__ for op in _OPS if op is not Entrywise]
+_FAMILIES = Entrywise, LinearMap
+_OPS = [op for kind in (Op, *_FAMILIES) for op in kind.__subclasses__() if op not in _FAMILIES]
+__all__ = [op.__name__ for op in _OPS]
 
 for _op in _OPS:  # most have NumPy's names: Exp is np.exp
     _ufunc = getattr(np, _op.__name__.lower(), None)

@@ -49,12 +49,12 @@ class Methods:
     transpose = lambda self, *axes: np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
 
 
-def expect(who, holds, expected, **given):
-    """Where it does not hold, a ValueError: who was given what (of arrays the shapes) instead."""
+def expect(who, holds, expected, error=ValueError, **given):
+    """Where it does not hold, an error: who was given what (of arrays the shapes) instead."""
     if not holds:
-        name = getattr(who, "__name__", type(who).__name__)
+        name = who if isinstance(who, str) else getattr(who, "__name__", type(who).__name__)
         told = ", ".join(f"{a} {getattr(v, 'shape', ()) or repr(v)}" for a, v in given.items())
-        raise ValueError(f"{name} was given {told}; expected {expected}")
+        raise error(f"{name} was given {told}; expected {expected}")
 
 
 def plain_call(function, method, options):
@@ -96,21 +96,17 @@ def seed(output, cotangent):
     """What a backward pass starts with: a number for each entry of the output, in its dtype."""
     if cotangent is None:
         return np.ones(output.shape, output.dtype)[()]
-    if np.shape(cotangent) != np.shape(output):
-        raise ValueError(
-            f"a cotangent of shape {np.shape(cotangent)} for an output of shape {np.shape(output)}"
-        )
+    fits = np.shape(cotangent) == np.shape(output)
+    expect("backward", fits, f"one of shape {np.shape(output)}, the output's", cotangent=cotangent)
     is_node = hasattr(cotangent, "source")
     return cotangent if is_node else np.array(cotangent, np.asarray(output).dtype)[()]  # a copy
 
 
 def function_value(value):
     """What a function to differentiate returns: numbers, even if they depend on no input."""
-    if not isinstance(value, np.ndarray | np.number | float | int):
-        raise TypeError(
-            f"the function to differentiate returned {value!r}; expected a node, or a constant "
-            "array or number (is a return missing?)"
-        )
+    numbers = isinstance(value, np.ndarray | np.number | float | int)
+    right = "a node, or a constant array or number (is a return missing?)"
+    expect("the derivative of a function", numbers, right, TypeError, result=value)
     return value
 
 

@@ -711,7 +711,7 @@ def test_arguments_that_a_rule_does_not_know_are_refused():
         np.sum(x, dtype=np.float32)
     with pytest.raises(TypeError, match=r"np\.max.*positional"):
         np.max(x, 0, None)  # NumPy's third is out, not keepdims
-    with pytest.raises(TypeError, match="ord=1.*Euclidean"):
+    with pytest.raises(TypeError, match="ord 1; expected no ord, only √Σ x²"):
         np.linalg.norm(x, 1)  # NumPy's second is ord, not axis
     with pytest.raises(TypeError, match=r"np\.add\.reduce on a node"):
         np.add.reduce(x)
@@ -928,7 +928,9 @@ def test_shapes_that_cannot_be_broadcast_are_named():
 
 def test_a_cotangent_of_another_shape_is_refused():
     y = mg.TensorNode(np.ones((2, 3))) * 2.0
-    with pytest.raises(ValueError, match=r"cotangent of shape \(3,\) for an output of.*\(2, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"cotangent \(3,\); expected one of shape \(2, 3\), the output"
+    ):
         y.backward(np.ones(3))
 
 
@@ -1015,9 +1017,9 @@ def test_losses_explain_shapes_and_labels():
         mg.cross_entropy(logits, np.array([0, 1, 2]))
     with pytest.raises(ValueError, match="from 0 to 2"):
         mg.cross_entropy(logits, np.array([0, 3]))
-    with pytest.raises(ValueError, match="same shape"):
+    with pytest.raises(ValueError, match="expected one shape"):
         mg.mean_squared_error(np.zeros(3), np.zeros((3, 1)))
-    with pytest.raises(ValueError, match="needs one number"):
+    with pytest.raises(ValueError, match="expected one number"):
         mg.grad(lambda x: x * 2.0)(np.ones(3))
 
 

@@ -79,7 +79,7 @@ def test_a_jacobian_dies_by_reference_counting():
 
 
 def test_several_arguments_at_once_are_the_pullbacks():
-    with pytest.raises(TypeError, match=r"argnum=\(0, 1\).*mg.vjp"):
+    with pytest.raises(ValueError, match=r"argnum \(0, 1\).*mg.vjp"):
         mg.grad(lambda a, b: a * b, argnum=(0, 1))
 
 
@@ -192,9 +192,9 @@ def test_a_second_derivative_passes_through_a_checkpoint():
 @pytest.mark.parametrize(
     "call, says",
     [
-        (lambda: mg.grad(lambda x: x * x)(np.ones(3)), r"shape \(3,\).*one number"),
+        (lambda: mg.grad(lambda x: x * x)(np.ones(3)), r"result \(3,\).*one number"),
         (lambda: mg.jvp(np.sin, (np.ones(2),), (np.ones(3),)), r"tangent of its own shape"),
-        (lambda: mg.vjp(np.sin, np.ones(2))[1](np.ones(3)), r"cotangent of shape \(3,\)"),
+        (lambda: mg.vjp(np.sin, np.ones(2))[1](np.ones(3)), r"cotangent \(3,\); expected"),
         (lambda: mg.mean_squared_error(np.ones((3, 1)), np.ones(3)), r"\(3, 1\).*\(3,\)"),
         (lambda: mg.cross_entropy(np.ones((2, 3)), np.array([0, 3])), r"0 to 2"),
         (lambda: mg.cross_entropy(np.ones((2, 3)), np.array([0.0, 1.0])), r"integers"),
@@ -252,7 +252,7 @@ def test_a_checkpoint_dies_by_reference_counting():
 
 @pytest.mark.parametrize("answer", [None, "a", (1.0, 2.0)])
 def test_a_function_that_returns_no_number_is_refused(answer):
-    with pytest.raises(TypeError, match="returned.*expected a node.*return missing"):
+    with pytest.raises(TypeError, match="result.*expected a node.*return missing"):
         mg.grad(lambda x: answer)(2.0)
 
 

@@ -36,7 +36,7 @@ def all_ops():
     Not the one of `interop`, which is whatever function of tensors it is given (test_interop.py),
     nor that of `wengert`, a whole list (test_compile.py), nor those of `nn`, which are whole layers
     (test_nn_recurrent.py, test_nn_convolution.py), nor what the checker and the widgets make up for
-    their own purposes. `Entrywise` is what several have in common.
+    their own purposes. `Entrywise` and `LinearMap` are what several have in common.
     """
     elsewhere = tuple(f"minigrad.{name}" for name in "checker interop nn wengert widgets".split())
     for module in pkgutil.iter_modules(mg.__path__):
@@ -46,7 +46,11 @@ def all_ops():
         below = waiting.pop().__subclasses__()
         found.update(op for op in below if op.__module__.startswith("minigrad."))
         waiting.extend(below)
-    return {op for op in found - {mg.ops.Entrywise} if not op.__module__.startswith(elsewhere)}
+    return {
+        op
+        for op in found - {mg.ops.Entrywise, mg.ops.LinearMap}
+        if not op.__module__.startswith(elsewhere)
+    }
 
 
 def test_every_op_is_in_the_table():
