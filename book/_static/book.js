@@ -38,9 +38,24 @@ function boxWideFigures() {
   }
 }
 
+// To the browser a formula in a line is a box, and a line may end between a box and the comma after it.
+function keepPunctuation() {
+  for (const formula of document.querySelectorAll(".bd-article span.math")) {
+    const next = formula.nextSibling;
+    const marks = next?.nodeType === Node.TEXT_NODE && /^[.,;:!?)’”]+/.exec(next.data)?.[0];
+    if (!marks || formula.offsetWidth > 240) continue; // a long one fills a phone's line by itself
+    const together = document.createElement("span");
+    together.style.whiteSpace = "nowrap";
+    formula.before(together);
+    together.append(formula, marks);
+    next.data = next.data.slice(marks.length);
+  }
+}
+
 window.addEventListener("load", async () => {
   boxWideFigures();
   await window.MathJax?.startup?.promise;
+  keepPunctuation();
   markBoxes();
   new ResizeObserver(markBoxes).observe(document.querySelector(".bd-article") ?? document.body);
 });
