@@ -215,7 +215,9 @@ PARTICULAR = {
     },
     mg.Sum: {
         ("mean", "constant-factor"): lambda c, g: (
-            np.broadcast_to(np.reshape(g, ops._kept(c["shape"], c["axis"])), c["shape"])
+            np.broadcast_to(
+                np.reshape(g, ops._kept(c["shape"], c["constants"].get("axis"))), c["shape"]
+            )
             / c["shape"][0]
         ),
         ("spreads the total", "extra-sum constant-factor"): lambda c, g: (
