@@ -222,9 +222,8 @@ def copy_modules(app, exception):
         Path(app.outdir) / "_static" / "widgets",
     )
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(
-        source, target, ignore=shutil.ignore_patterns("*.py", "__pycache__", "demo.html", ".*")
-    )
+    not_for_pages = shutil.ignore_patterns("*.py", "__pycache__", "demo.*", "recorded.json", ".*")
+    shutil.copytree(source, target, ignore=not_for_pages)
 
 
 def setup(app):

@@ -16,7 +16,7 @@ from minigrad.widgets.page import BackwardLab
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "minigrad" / "widgets" / "backward_lab"
-DEMO = "backward_lab/demo.html"
+DEMO = "demo.html?widget=backward_lab"
 RIGHT = {
     "relu": ["g * step(x)"],
     "normalize": ["g / s - np.sum(g * x, axis=1, keepdims=True) / s**2"],
@@ -226,7 +226,7 @@ def test_a_slip_of_the_pen_is_explained(line, words):
 
 @pytest.fixture
 def demo(open_page, package_site):
-    def open_demo(fragment="", query="?", words=True, **options):
+    def open_demo(fragment="", query="&", words=True, **options):
         page = open_page(f"{package_site}/{DEMO}{query}{fragment}", **{"width": 900, **options})
         page.locator(".mg-lab-verdict").wait_for()
         if words:
@@ -276,7 +276,7 @@ def test_a_reader_writes_relu(demo):
 
 
 def test_hints_open_one_at_a_time_in_the_words_of_gradcheck(demo):
-    page = demo(query="?op=normalize")
+    page = demo(query="&op=normalize")
     page.get_by_role("button", name="x outside the sum").press("Enter")
     kind, cause = display.DIAGNOSES["index-swap"]
     detail = "in sum(g, 1) * x, x belongs inside the sum, and it is right"
@@ -298,7 +298,7 @@ def test_hints_open_one_at_a_time_in_the_words_of_gradcheck(demo):
 
 def test_every_button_loads_a_mistake(demo):
     for op, count in {"relu": 7, "normalize": 11, "divide": 6, "layernorm": 9}.items():
-        page = demo(query=f"?op={op}")
+        page = demo(query=f"&op={op}")
         buttons = page.locator(".mg-lab-presets button")
         assert buttons.count() == count
         for n in range(count):
@@ -309,7 +309,7 @@ def test_every_button_loads_a_mistake(demo):
 
 
 def test_division_has_two_lines(demo):
-    page = demo(query="?op=divide")
+    page = demo(query="&op=divide")
     page.get_by_role("button", name="wrong order").click()
     says(page, "gradient of a: 6 of 6 entries wrong")
     assert page.locator(".mg-lab-grid").count() == 2
@@ -323,7 +323,7 @@ def test_division_has_two_lines(demo):
 
 
 def test_a_wrong_shape_is_told(demo):
-    page = demo(query="?op=normalize")
+    page = demo(query="&op=normalize")
     write(page, "sum(g * x, 1) / s**2")
     says(page, "its shape is (3, 1), but the input has shape (3, 3)")
     expect_outcome(page, "wrong")
@@ -348,14 +348,14 @@ def test_a_line_that_cannot_be_read_keeps_what_was_found(demo):
 
 
 def test_one_output_alone_shows_a_row_of_the_jacobian(demo):
-    page = demo(query="?op=normalize&weights=first")
+    page = demo(query="&op=normalize&weights=first")
     quotients = page.locator(".mg-lab-quotient").all_inner_texts()
     assert quotients[:3] == ["0.1389", "−0.0278", "−0.0278"], "5/36, −1/36, −1/36"
     assert set(quotients[3:]) == {"0"}
 
 
 def test_the_table_has_every_entry(demo):
-    page = demo(query="?op=divide")
+    page = demo(query="&op=divide")
     page.get_by_role("switch", name="Show as table").check()
     rows = page.locator(".mg-table tbody tr")
     assert rows.count() == 12 and not page.locator(".mg-lab-picture").is_visible()
@@ -364,7 +364,7 @@ def test_the_table_has_every_entry(demo):
 
 
 def test_a_check_takes_less_than_a_second(demo):
-    page = demo(query="?op=layernorm")
+    page = demo(query="&op=layernorm")
     milliseconds = page.evaluate(
         """() => { const buttons = [...document.querySelectorAll('.mg-lab-presets button')];
         return Math.min(...[0, 1, 2].map(() => { const t = performance.now();
@@ -401,7 +401,7 @@ def test_the_model_follows_and_leads(demo):
     expect_outcome(page, "right")
 
 
-@pytest.mark.parametrize("query", ["?op=normalize", "?op=divide&weights=ones"])
+@pytest.mark.parametrize("query", ["&op=normalize", "&op=divide&weights=ones"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing(demo, axe, theme, query):
     page = demo(query=f"{query}&theme={theme}", scheme=theme)
@@ -415,7 +415,7 @@ def test_axe_finds_nothing(demo, axe, theme, query):
 
 @pytest.mark.parametrize("op", ["layernorm", "divide"])
 def test_it_fits_a_phone(demo, op):
-    page = demo(width=390, reduced_motion="reduce", query=f"?op={op}")
+    page = demo(width=390, reduced_motion="reduce", query=f"&op={op}")
     wide = "document.documentElement.scrollWidth"
     assert page.evaluate(wide) <= 390
     for summary in page.locator("summary").all():

@@ -8,7 +8,7 @@ import traitlets
 from minigrad.widgets import sweep_times
 from minigrad.widgets.page import CostExplorer
 
-DEMO = "cost_explorer/demo.html"
+DEMO = "demo.html?widget=cost_explorer"
 
 
 class Counted:
@@ -86,7 +86,7 @@ def counts(page):
 
 @pytest.fixture
 def demo(open_page, package_site):
-    def open_demo(fragment="", query="?", **options):
+    def open_demo(fragment="", query="&", **options):
         page = open_page(f"{package_site}/{DEMO}{query}{fragment}", **{"width": 900, **options})
         page.locator(".mg-cost-ways").wait_for()
         return page
@@ -136,7 +136,7 @@ def test_the_sentence_says_when_the_clock_disagrees(demo):
 
 
 def test_without_times_the_counts_stay(demo):
-    page = demo(query="?unmeasured")
+    page = demo(query="&measured=[]")
     texts = page.locator(".mg-cost-value").all_inner_texts()
     assert texts.count("not measured") == 3 and counts(page)[1] == 66048
 
@@ -172,7 +172,7 @@ def test_the_model_follows_and_leads(demo):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing(demo, axe, theme):
-    page = demo(query=f"?theme={theme}", scheme=theme)
+    page = demo(query=f"&theme={theme}", scheme=theme)
     assert axe(page) == []
     page.get_by_role("switch", name="Show as table").check()
     assert axe(page) == []

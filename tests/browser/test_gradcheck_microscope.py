@@ -11,7 +11,7 @@ from minigrad import ops
 from minigrad.solutions import Normalize, ReLU
 from minigrad.widgets.page import GradcheckMicroscope
 
-DEMO = "gradcheck_microscope/demo.html"
+DEMO = "demo.html?widget=gradcheck_microscope"
 POWERS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻−", "0123456789--")
 WEIGHTS = [[0.5, -1, 2, 0.3], [1.5, 0.8, -0.6, 1], [-0.7, 1.2, 0.4, -1.1], [0.9, -0.2, 1.3, 0.6]]
 
@@ -146,7 +146,7 @@ def rows(page):
 @pytest.fixture
 def demo(open_page, package_site):
     def open_demo(query="", fragment="", **options):
-        page = open_page(f"{package_site}/{DEMO}?{query}{fragment}", **{"width": 900, **options})
+        page = open_page(f"{package_site}/{DEMO}&{query}{fragment}", **{"width": 900, **options})
         page.locator(".mg-gm-verdict").wait_for()
         return page
 

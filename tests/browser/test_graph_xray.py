@@ -12,7 +12,7 @@ import minigrad as mg
 from minigrad.widgets import GraphXray
 from minigrad.widgets.x_ray import PROGRAMS, recorded, run
 
-DEMO = "graph_xray/demo.html"
+DEMO = "demo.html?widget=graph_xray"
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_every_step_knows_its_line_its_name_and_its_notes():
 @pytest.mark.parametrize("key", PROGRAMS)
 @pytest.mark.parametrize("unused", [False, True])
 def test_each_node_says_what_minigrad_says(xray, key, unused):
-    page = xray(f"?program={key}&visits{'&unused' if unused else ''}")
+    page = xray(f"&program={key}&visits{'&unused' if unused else ''}")
     counts = counted(key, unused)
     for name, found in by_minigrad(key, unused).items():
         node(page, name).locator(".mg-hit").click()
@@ -150,7 +150,7 @@ def test_the_unused_branch_silences_the_visit_counter_and_not_the_list(xray):
 
 
 def test_the_keyboard_goes_from_node_to_node(xray):
-    page = xray("?program=product")
+    page = xray("&program=product")
     node(page, "x1").locator(".mg-hit").focus()
     for key, name in [("ArrowRight", "x2"), ("ArrowDown", "u")]:
         page.keyboard.press(key)
@@ -168,7 +168,7 @@ def test_the_keyboard_goes_from_node_to_node(xray):
 
 
 def test_the_way_back_turn_by_turn(xray):
-    page = xray("?program=product")
+    page = xray("&program=product")
     page.get_by_role("button", name="Before the way back").click()
     grads = lambda name: said(node(page, name))[1]
     assert [grads(name) for name in ("y", "u", "x1", "x2")] == ["1", "0", "0", "0"]
@@ -202,7 +202,7 @@ def test_table_link_and_reset(xray):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing(xray, axe, theme):
-    page = xray(f"?theme={theme}&program=network&unused&visits", scheme=theme)
+    page = xray(f"&theme={theme}&program=network&unused&visits", scheme=theme)
     assert axe(page) == []
     page.get_by_role("switch", name="Show as table").check()
     assert axe(page) == []
@@ -210,7 +210,7 @@ def test_axe_finds_nothing(xray, axe, theme):
 
 @pytest.mark.parametrize("key", PROGRAMS)
 def test_it_fits_a_phone_and_obeys_reduced_motion(xray, key):
-    page = xray(f"?program={key}&unused&visits", width=390, reduced_motion="reduce")
+    page = xray(f"&program={key}&unused&visits", width=390, reduced_motion="reduce")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.get_by_role("switch", name="Show as table").check()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

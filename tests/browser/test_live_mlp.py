@@ -19,16 +19,14 @@ def demo(tmp_path_factory):
     """The address of a folder with the widgets, the digits, and the text that Jupyter is given."""
     folder = tmp_path_factory.mktemp("site") / "widgets"
     shutil.copytree(WIDGETS, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    home = folder / "live_mlp"
-    (home / "digits.json").write_text(json.dumps(packed_digits()))
-    (home / "bundle.js").write_text(bundle(WIDGETS / "live_mlp" / "live_mlp.js"), encoding="utf-8")
-    page = (home / "demo.html").read_text(encoding="utf-8")
-    (home / "bundle.html").write_text(page.replace("./live_mlp.js", "./bundle.js"))
+    (folder / "digits.json").write_text(json.dumps(packed_digits()))
+    shutil.copytree(folder, folder / "bundled")
+    (folder / "bundled/live_mlp/live_mlp.js").write_text(LiveMLP._esm, encoding="utf-8")
     for address in serve(folder):
-        yield f"{address}/live_mlp/demo.html"
+        yield f"{address}/demo.html?widget=live_mlp"
 
 
-DIGITS = "?data=digits&digits=digits.json&hidden=16&activation=relu"
+DIGITS = "&data=digits&digits=digits.json&hidden=[16]&activation=relu"
 
 
 def part(page, name):
@@ -188,7 +186,7 @@ def test_edges_and_units_can_be_looked_at(open_page, demo):
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 def test_a_rate_that_is_too_high_stops_with_a_message(open_page, demo, activation):
-    page = open_page(f"{demo}?rate=30&activation={activation}")
+    page = open_page(f"{demo}&rate=30&activation={activation}")
     assert part(page, "notice").inner_text() == ""
     button(page, "Run").click()
     page.wait_for_function("() => document.querySelector('[data-part=notice]').textContent")
@@ -199,7 +197,7 @@ def test_a_rate_that_is_too_high_stops_with_a_message(open_page, demo, activatio
 
 
 def test_nan_stops_for_good_until_reset(open_page, demo):
-    page = open_page(f"{demo}?rate=100&activation=relu&hidden=32,32,32&data=spirals")
+    page = open_page(f"{demo}&rate=100&activation=relu&hidden=[32,32,32]&data=spirals")
     part(page, "speed").select_option("fast")
     for _ in range(2):
         button(page, "Run").click()
@@ -333,7 +331,7 @@ def test_the_colours_follow_the_page(open_page, demo):
 
 def test_jupyter_gets_the_same_widget_in_one_text(open_page, demo):
     assert LiveMLP._esm == bundle(WIDGETS / "live_mlp" / "live_mlp.js")
-    one, other = open_page(demo), open_page(demo.replace("demo.html", "bundle.html"))
+    one, other = open_page(demo), open_page(demo.replace("demo.html", "bundled/demo.html"))
     button(one, "Step").click()
     button(other, "Step").click()
     assert figures(one) == figures(other)

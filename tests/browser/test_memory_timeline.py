@@ -8,7 +8,7 @@ import traitlets
 
 from minigrad.widgets.page import MemoryTimeline
 
-DEMO = "memory_timeline/demo.html"
+DEMO = "demo.html?widget=memory_timeline"
 
 
 def run_chain(length, kept):
@@ -64,7 +64,7 @@ def places(page):
 
 @pytest.fixture
 def demo(open_page, package_site):
-    def open_demo(fragment="", query="?plan=every", **options):
+    def open_demo(fragment="", query="&plan=every", **options):
         page = open_page(f"{package_site}/{DEMO}{query}{fragment}", **{"width": 900, **options})
         page.locator(".mg-memory-quantities").wait_for()
         return page
@@ -73,7 +73,7 @@ def demo(open_page, package_site):
 
 
 def test_a_hundred_steps(demo):
-    page = demo(query="?")
+    page = demo(query="&")
     assert readings(page) == [100, 0, 100]
     plan(page, "every")
     assert readings(page) == [20, 90, 190]
@@ -214,7 +214,7 @@ def test_the_model_follows_and_leads(demo):
     assert readings(page) == [100, 0, 100]
 
 
-@pytest.mark.parametrize("query", ["?plan=every", "?plan=recursive"])
+@pytest.mark.parametrize("query", ["&plan=every", "&plan=recursive"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing(demo, axe, theme, query):
     page = demo(query=f"{query}&theme={theme}", scheme=theme)

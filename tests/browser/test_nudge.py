@@ -10,7 +10,7 @@ import traitlets
 
 from minigrad.widgets.page import Nudge
 
-DEMO = "nudge/demo.html"
+DEMO = "demo.html?widget=nudge"
 X = np.array([[0.52, 1.12], [0.88, -1.08], [0.52, 0.06], [0.74, -2.49]])
 T = np.array([1, 1, 0, 1])
 
@@ -145,7 +145,7 @@ def test_where_there_is_no_logarithm_the_summary_says_so(demo):
 
 
 def test_steps_downhill_lower_the_loss(demo):
-    page = demo(query="?surface=loss")
+    page = demo(query="&surface=loss")
     w = np.array([-1.0, 2.0])
     assert height(page) == pytest.approx(loss(w), abs=1e-6)
     for _ in range(3):
@@ -188,7 +188,7 @@ def test_a_link_brings_the_same_state(demo):
 @pytest.mark.parametrize("surface", ["formula", "loss"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing(demo, axe, theme, surface):
-    page = demo(query=f"?theme={theme}&surface={surface}", scheme=theme)
+    page = demo(query=f"&theme={theme}&surface={surface}", scheme=theme)
     assert axe(page) == []
     page.get_by_role("switch", name="Show as table").check()
     assert axe(page) == []
@@ -196,7 +196,7 @@ def test_axe_finds_nothing(demo, axe, theme, surface):
 
 @pytest.mark.parametrize("surface", ["formula", "loss"])
 def test_it_fits_a_phone(demo, surface):
-    page = demo(query=f"?surface={surface}", width=390)
+    page = demo(query=f"&surface={surface}", width=390)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.get_by_role("switch", name="Show as table").check()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -12,7 +12,7 @@ from minigrad.widgets import blame
 from minigrad.widgets.page import BLAMED, ShapeAndBlame
 
 CHAPTER = "book/engine/backward-rules-by-index.html"
-DEMO = "shape_and_blame/demo.html"
+DEMO = "demo.html?widget=shape_and_blame"
 COTANGENT = np.array([1, -1, 2, 0.5, 3, -2, 1, -1, 2])
 
 
@@ -161,7 +161,7 @@ def test_a_link_brings_the_same_state(demo):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_and_it_fits_a_phone(demo, axe, theme):
     page = demo(
-        query=f"?theme={theme}",
+        query=f"&theme={theme}",
         fragment="#blame=matmul&blame.shapes=1&blame.wrong=drop,forget",
         scheme=theme,
         width=390,

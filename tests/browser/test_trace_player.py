@@ -9,7 +9,7 @@ import pytest
 
 from minigrad.widgets.page import TracePlayer
 
-DEMO = "trace_player/demo.html"
+DEMO = "demo.html?widget=trace_player"
 
 VALUES = ["2", "5", "0.693147", "10", "−0.958924", "10.693147", "11.652071"]
 TANGENTS = {
@@ -291,7 +291,7 @@ def test_one_sentence_says_what_is_shown(demo):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1000, 390])
 def test_accessible_and_within_the_page(demo, axe, width, scheme, mode):
-    page = demo(query=f"?mode={mode}", width=width, scheme=scheme)
+    page = demo(query=f"&mode={mode}", width=width, scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert axe(page) == []
     page.locator(".mg-expression").fill("2x1")
@@ -301,8 +301,8 @@ def test_accessible_and_within_the_page(demo, axe, width, scheme, mode):
 
 def test_the_theme_of_the_page_wins(demo):
     background = "() => getComputedStyle(document.querySelector('.mg-player')).backgroundColor"
-    assert demo(query="?theme=dark", scheme="light").evaluate(background) == "rgb(20, 24, 30)"
-    assert demo(query="?theme=light", scheme="dark").evaluate(background) == "rgb(255, 255, 255)"
+    assert demo(query="&theme=dark", scheme="light").evaluate(background) == "rgb(20, 24, 30)"
+    assert demo(query="&theme=light", scheme="dark").evaluate(background) == "rgb(255, 255, 255)"
 
 
 def test_four_inputs_and_numbers_that_are_none(demo):

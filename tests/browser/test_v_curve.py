@@ -10,7 +10,7 @@ import traitlets
 
 from minigrad.widgets.page import VCurve
 
-DEMO = "v_curve/demo.html"
+DEMO = "demo.html?widget=v_curve"
 SLOPE = 2 - math.cos(5)
 POWERS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻−", "0123456789--")
 
@@ -59,7 +59,7 @@ def choose(page, **menus):
 
 @pytest.fixture
 def demo(open_page, package_site):
-    def open_demo(fragment="", query="?revealed", **options):
+    def open_demo(fragment="", query="&revealed", **options):
         page = open_page(f"{package_site}/{DEMO}{query}{fragment}", **{"width": 900, **options})
         page.locator(".mg-v-quantities").wait_for()
         return page
@@ -71,7 +71,7 @@ def demo(open_page, package_site):
 def test_the_errors_are_numpys(demo, formula):
     """Where the bend rules, to two figures; where rounding rules, by size: a sine's last bit may
     differ from machine to machine."""
-    page = demo(query=f"?revealed&formula={formula}")
+    page = demo(query=f"&revealed&formula={formula}")
     for k in (-1, -2, -3, -6, -9, -13):
         exponent(page).fill(str(k))
         slope, truth, error = readings(page)
@@ -84,7 +84,7 @@ def test_the_errors_are_numpys(demo, formula):
 
 @pytest.mark.parametrize("formula", ["forward", "central", "fourth"])
 def test_float32_is_numpys_to_the_last_bit(demo, formula):
-    page = demo(query=f"?revealed&dtype=float32&formula={formula}&f=x2*x2*x1+-+0.1/x2")
+    page = demo(query=f"&revealed&dtype=float32&formula={formula}&expression=x2*x2*x1+-+0.1/x2")
     x, two = np.float32(5), np.float32(2)
     cube = lambda x: x * x * two - np.float32(0.1) / x
     for k in (-1, -2, -3, -4, -5):
@@ -114,7 +114,7 @@ def test_a_tiny_step_sees_the_steps_between_numbers(demo):
 
 
 def test_the_bet_comes_before_the_error(demo):
-    page = demo(query="?")
+    page = demo(query="&")
     hidden = page.locator(".mg-v-quantity dd").all_inner_texts()
     assert hidden == ["hidden"] * 3
     assert not page.locator(".mg-v-errors").is_visible()
@@ -149,7 +149,7 @@ def test_the_bet_comes_before_the_error(demo):
     ],
 )
 def test_the_best_h_is_where_theory_has_it(demo, formula, dtype, low, high):
-    page = demo(query=f"?formula={formula}&dtype={dtype}")
+    page = demo(query=f"&formula={formula}&dtype={dtype}")
     exponent(page).fill("-16")
     page.get_by_role("button", name="Place the bet").click()
     text = page.locator(".mg-summary").first.inner_text()
@@ -159,7 +159,7 @@ def test_the_best_h_is_where_theory_has_it(demo, formula, dtype, low, high):
 
 def test_theory_lies_on_the_errors(demo):
     """The line of the bend passes through the errors that are nothing but bend."""
-    page = demo(query="?revealed&formula=central")
+    page = demo(query="&revealed&formula=central")
     line = page.locator(".mg-v-theory").get_attribute("d").split("M")[1]
     (x0, y0), (x1, y1) = [map(float, p.split(",")) for p in line.split("L")]
     dots = re.findall(r"M([\d.]+),([\d.]+)h0", page.locator(".mg-v-errors").get_attribute("d"))
@@ -184,7 +184,7 @@ def test_the_mouse_drags_h(demo):
 
 
 def test_the_keyboard_does_everything(demo):
-    page = demo(query="?")
+    page = demo(query="&")
     page.get_by_role("slider", name="h, as a power of ten").focus()
     page.keyboard.press("ArrowLeft")
     assert float(exponent(page).input_value()) == -4.05
@@ -222,7 +222,7 @@ def test_a_typed_function(demo):
 
 
 def test_where_the_formula_leaves_the_domain(demo):
-    page = demo(query="?revealed&f=sqrt(x1)")
+    page = demo(query="&revealed&expression=sqrt(x1)")
     field = page.get_by_role("spinbutton", name="x1, as a number", exact=True)
     field.fill("0.001")
     choose(page, Formula="central")
@@ -234,7 +234,7 @@ def test_where_the_formula_leaves_the_domain(demo):
 
 def test_a_kink_within_h(demo):
     """The central difference across the corner of a ReLU: 0.55, neither of the two slopes."""
-    page = demo(query="?revealed&formula=central&f=relu(x1)")
+    page = demo(query="&revealed&formula=central&expression=relu(x1)")
     page.get_by_role("spinbutton", name="x1, as a number", exact=True).fill("0.00001")
     exponent(page).fill("-4")
     slope, truth, error = readings(page)
@@ -257,7 +257,7 @@ def test_the_table_has_all_formulas(demo):
 
 def test_a_link_brings_the_same_state(demo):
     there = "#vcurve=exp(x1)&vcurve.at=1&vcurve.formula=central&vcurve.h=-5&vcurve.seen=1"
-    page = demo(fragment=there, query="?")
+    page = demo(fragment=there, query="&")
     assert readings(page)[1] == pytest.approx(math.e, abs=1e-11)
     choose(page, Numbers="float32")
     page.wait_for_timeout(250)
@@ -275,7 +275,7 @@ def test_the_model_follows_and_leads(demo):
     assert page.locator(".mg-v-rule").inner_text().endswith("/ 2h")
 
 
-@pytest.mark.parametrize("query", ["?", "?revealed&formula=fourth"])
+@pytest.mark.parametrize("query", ["&", "&revealed&formula=fourth"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing(demo, axe, theme, query):
     page = demo(query=f"{query}&theme={theme}", scheme=theme)
@@ -285,7 +285,7 @@ def test_axe_finds_nothing(demo, axe, theme, query):
     assert axe(page) == []
 
 
-@pytest.mark.parametrize("query", ["?", "?revealed&formula=fourth&dtype=float32"])
+@pytest.mark.parametrize("query", ["&", "&revealed&formula=fourth&dtype=float32"])
 def test_it_fits_a_phone(demo, query):
     page = demo(query=query, width=390)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
