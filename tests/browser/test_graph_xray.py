@@ -9,10 +9,13 @@ import pytest
 import traitlets
 
 import minigrad as mg
+from minigrad.nn import Linear, Module
 from minigrad.widgets import GraphXray
-from minigrad.widgets.x_ray import PROGRAMS, recorded, run
+from minigrad.widgets.x_ray import PROGRAMS, Run, leaf, page_ops, recorded, x_ray
 
 DEMO = "demo.html?widget=graph_xray"
+OPEN = ["model/", "model/first/", "model/second/"]
+UNFOLDED = f"&unfolded={json.dumps(OPEN)}"
 
 
 @pytest.fixture
@@ -50,22 +53,28 @@ def said(card):
     return card.locator(".mg-card-number").all_text_contents()
 
 
+def ran(key, unused):
+    """A program run by minigrad alone: its loss, and {name: node} of all that it named."""
+    program, _, inputs = PROGRAMS[key]
+    if "model" in inputs:
+        inputs["model"].zero_grad()
+    given = {name: leaf(value) for name, value in inputs.items()}
+    found = Run(program, given | {"unused": unused})
+    return found.end, found.names
+
+
 def by_minigrad(key, unused):
     """The nodes of a program after minigrad's own backward."""
-    program, _, inputs, ends = PROGRAMS[key]
-    leaves = {name: mg.TensorNode(value) for name, value in inputs.items()}
-    names, _ = run(program, leaves, unused)
-    names[ends[0]].backward()
+    loss, names = ran(key, unused)
+    loss.backward()
     return names
 
 
 def counted(key, unused):
     """The gradients of an engine that counts visits, on minigrad's records."""
-    program, _, inputs, ends = PROGRAMS[key]
-    leaves = {name: mg.TensorNode(value) for name, value in inputs.items()}
-    names, _ = run(program, leaves, unused)
-    uses, visits, bar = {}, {}, {id(names[ends[0]]): 1.0}
-    for record in mg.wengert_list(*[names[end] for end in ends if end in names]):
+    loss, names = ran(key, unused)
+    uses, visits, bar = {}, {}, {id(loss): 1.0}
+    for record in mg.wengert_list(*[x for x in names.values() if x.source]):
         for x in record.nodes():
             uses[id(x)] = uses.get(id(x), 0) + 1
 
@@ -79,7 +88,7 @@ def counted(key, unused):
                 bar[id(y)] = bar.get(id(y), 0.0) + share
                 visit(y)
 
-    visit(names[ends[0]])
+    visit(loss)
     return {name: bar.get(id(x), np.zeros(x.shape)) for name, x in names.items()}
 
 
@@ -92,7 +101,7 @@ def test_the_demo_shows_what_python_records():
     for key in now:
         for one in ("trunk", "branch"):
             was, new = committed[key][one], now[key][one]
-            assert was["source"] == new["source"] and was["unused"] == new["unused"]
+            assert all(was[name] == new[name] for name in ("source", "unused", "groups"))
             for a, b in zip(was["steps"], new["steps"], strict=True):
                 assert np.allclose(numbers(str(a.pop("value"))), numbers(str(b.pop("value"))))
                 assert a == b
@@ -115,7 +124,7 @@ def test_every_step_knows_its_line_its_name_and_its_notes():
 @pytest.mark.parametrize("key", PROGRAMS)
 @pytest.mark.parametrize("unused", [False, True])
 def test_each_node_says_what_minigrad_says(xray, key, unused):
-    page = xray(f"&program={key}&visits{'&unused' if unused else ''}")
+    page = xray(f"&program={key}&visits{'&unused' if unused else ''}{UNFOLDED}")
     counts = counted(key, unused)
     for name, found in by_minigrad(key, unused).items():
         node(page, name).locator(".mg-hit").click()
@@ -123,7 +132,7 @@ def test_each_node_says_what_minigrad_says(xray, key, unused):
         assert told["node"].startswith(name)
         shape = found.value.shape
         assert np.allclose(numbers(told["value"]).reshape(shape), found.value, atol=6e-4)
-        if name not in PROGRAMS[key][3][1:]:
+        if name not in ("metric", "size"):
             assert np.allclose(numbers(told["grad"]).reshape(shape), found.grad, atol=6e-4)
             text = told["grad, by visits"].split("✗ ")[-1]
             shown = numbers(text)[: found.value.size].reshape(shape)
@@ -222,3 +231,298 @@ def test_python_refuses_what_it_cannot_show():
     assert GraphXray("network").program == "network"
     with pytest.raises(traitlets.TraitError):
         GraphXray("elsewhere")
+
+
+# ---- Modules that fold ---------------------------------------------------------------------------
+
+
+class Cell(Module):
+    """x -> x * w, whose product a caller can also see."""
+
+    def __init__(self, w):
+        self.w = mg.TensorNode(w)
+
+    def forward(self, x):
+        self.product = x * self.w
+        return np.sin(self.product)
+
+
+class Pair(Module):
+    def __init__(self, *cells):
+        self.cells = list(cells)
+
+    def forward(self, x):
+        for cell in self.cells:
+            x = cell(x)
+        return x
+
+
+def squared(x):
+    return x * x
+
+
+def distance(x, y):
+    return np.sqrt(squared(x) + squared(y))
+
+
+def paths(whole):
+    """The groups as paths, and for each step the path of its group."""
+    groups = whole["groups"]
+
+    def path(i):
+        return "" if i is None else path(groups[i]["inside"]) + groups[i]["name"] + "/"
+
+    return [path(i) for i in range(len(groups))], [path(s["group"]) for s in whole["steps"]]
+
+
+def test_steps_know_the_module_that_made_them_and_its_module():
+    whole = recorded()["layers"]["branch"]
+    found, of_step = paths(whole)
+    assert found == ["model/", "model/first/", "model/second/"]
+    assert [g["class"] for g in whole["groups"]] == ["Network", "Layer", "Layer"]
+    assert {g["kind"] for g in whole["groups"]} == {"module"}
+    assert of_step == ["model/first/"] * 3 + ["model/second/"] * 3 + [""] * 5
+    calls = [whole["source"][g["line"]].strip() for g in whole["groups"]]
+    assert calls == ["y = model(X)"] + ["return self.second(self.first(x))"] * 2
+    made = {whole["source"][s["line"]].strip() for s in whole["steps"][:6]}
+    assert made == {"return np.tanh(x @ self.weight + self.bias)"}
+    of_leaf = {leaf["name"]: leaf["group"] for leaf in whole["inputs"]}
+    assert of_leaf["X"] is of_leaf["t"] is None
+    assert found[of_leaf["model.second.bias"]] == "model/second/"
+
+
+def test_a_module_called_twice_makes_two_groups_and_owns_its_weight_with_neither():
+    cell = Cell(0.5)
+    whole = x_ray(lambda net, x: net(x), {"net": Pair(cell, cell, Cell(2.0)), "x": 1.5})
+    found, of_step = paths(whole)
+    # The list `cells` is part of a name, as in named_parameters().
+    assert found == ["net/", "net/cells.0/", "net/cells.0 (2)/", "net/cells.2/"]
+    assert of_step == [path for path in found[1:] for _ in range(2)]
+    homes = {leaf["name"]: leaf["group"] for leaf in whole["inputs"]}
+    assert homes == {"net.cells.0.w": 0, "net.cells.2.w": 3, "x": None}
+
+
+def test_functions_of_the_reader_are_groups_too():
+    def loss_of(x, y):
+        both = [squared(one) for one in (x, y)]
+        return distance(x, y) + both[0]
+
+    whole = x_ray(loss_of, {"x": 3.0, "y": 4.0})
+    found, of_step = paths(whole)
+    inner = ["distance/squared/", "distance/squared (2)/"]
+    # The second square of the program's own is on no list: nobody needs it, nor its group.
+    assert found == ["squared/", "distance/", *inner]
+    assert of_step == ["squared/", *inner, "distance/", "distance/", ""]
+    assert {g["kind"] for g in whole["groups"]} == {"function"}
+    assert (
+        whole["source"][whole["groups"][2]["line"]] == "    return np.sqrt(squared(x) + squared(y))"
+    )
+    assert [line for line in whole["source"] if line.startswith("def ")] == [
+        "def squared(x):",
+        "def distance(x, y):",
+        "def loss_of(x, y):",
+    ]
+
+
+def test_a_group_is_one_piece_of_the_list():
+    """Nothing of anybody else's lies between two steps of a group, so folding makes no cycle."""
+
+    def loss_of(net, x):
+        y = net(distance(x, net(x)))
+        return y * net.cells[1].product
+
+    whole = x_ray(loss_of, {"net": Pair(Cell(0.5), Cell(2.0)), "x": 1.5})
+    found, of_step = paths(whole)
+    assert "net (2)/cells.1/" in found
+    for group in found:
+        held = [i for i, path in enumerate(of_step) if path.startswith(group)]
+        assert held == list(range(held[0], held[-1] + 1))
+
+
+def test_python_refuses_a_program_that_it_cannot_show_and_says_why():
+    with pytest.raises(TypeError, match="returned ndarray; the x-ray needs a node"):
+        x_ray(lambda x: x.value, {"x": np.ones(2)})
+    with pytest.raises(ValueError, match="uses affine, which the page's engine does not have"):
+        x_ray(
+            lambda layer, x: np.sum(layer(x)), {"layer": Linear(2, 1, rng=0), "x": np.ones((3, 2))}
+        )
+    assert {"matmul", "tanh", "logsumexp"} <= page_ops()
+
+
+def box(page, name):
+    return page.get_by_role("button", name=re.compile(rf"^{name}, a (Network|Layer), "))
+
+
+def cards(page):
+    return [name.removeprefix("▸ ") for name in page.locator(".mg-card-name").all_text_contents()]
+
+
+def expanded(locator):
+    return locator.get_attribute("aria-expanded")
+
+
+def test_a_folded_module_says_what_is_in_it(xray):
+    page = xray("&program=layers")
+    assert cards(page) == ["X", "t", "model", "error", "v8", "loss"]
+    model = box(page, "model")
+    assert expanded(model) == "false"
+    names = by_minigrad("layers", False)
+    records = [r for r in mg.wengert_list(names["y"])]
+    kept = sum(getattr(n, "nbytes", 0) for r in records for n in r.context.values())
+    assert f"6 ops, {kept} bytes in contexts" in model.get_attribute("aria-label")
+    assert said(node(page, "▸ model")) == [f"{kept} B", "4×1", "≤ 0.27"]
+    model.focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowRight")
+    told = details(page)
+    assert told["module"].startswith("model/, a Network")
+    assert (told["inputs"], told["outputs"]) == ("X", "y")
+    assert told["ops"] == "6: MatMul, Add, Tanh, MatMul, Add, Tanh"
+    assert told["contexts"] == f"{kept} bytes in arrays, in 6 records"
+    assert told["called by line"] == "y = model(X)"
+    assert np.allclose(numbers(told["value of y"]).reshape(4, 1), names["y"].value, atol=6e-4)
+    assert np.allclose(numbers(told["grad of y"]).reshape(4, 1), names["y"].grad, atol=6e-4)
+    says(page, "model, a Network, is folded: 6 ops")
+
+
+def test_a_click_unfolds_and_folds(xray):
+    page = xray("&program=layers")
+    box(page, "model").click()
+    assert cards(page) == ["X", "t", "first", "second", "error", "v8", "loss"]
+    assert expanded(box(page, "model")) == "true"
+    box(page, "first").click()
+    inside = ["weight", "v1", "bias", "v2", "v3"]
+    assert sorted(cards(page)[2:7]) == sorted(inside) and cards(page)[7] == "second"
+    says(page, "first, a Layer, is open: 3 ops")
+    assert "v3" in details(page)["outputs"]
+    box(page, "first").click()
+    box(page, "model").click()
+    assert cards(page) == ["X", "t", "model", "error", "v8", "loss"]
+    page.get_by_role("button", name="Unfold all").click()
+    assert cards(page).count("weight") == 2
+    page.get_by_role("button", name="Fold all").click()
+    assert "model" in cards(page)
+
+
+def test_the_keyboard_folds(xray):
+    page = xray("&program=layers")
+    focused = lambda: page.evaluate(
+        "document.activeElement.getAttribute('aria-label').split(',')[0]"
+    )
+    node(page, "t").locator(".mg-hit").focus()
+    page.keyboard.press("ArrowDown")
+    assert focused() == "model" and expanded(box(page, "model")) == "false"
+    page.keyboard.press("ArrowRight")
+    assert focused() == "model" and expanded(box(page, "model")) == "true"
+    page.keyboard.press("ArrowRight")
+    assert focused() == "first"
+    page.keyboard.press("Enter")
+    assert expanded(box(page, "first")) == "true"
+    page.keyboard.press("ArrowDown")
+    assert focused() == "model.first.weight"
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press(" ")
+    assert focused() == "first" and expanded(box(page, "first")) == "false"
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowLeft")
+    assert focused() == "model" and expanded(box(page, "model")) == "false"
+    page.keyboard.press("ArrowUp")
+    assert focused() == "t"
+    assert page.locator(".mg-hit[tabindex='0']").count() == 1
+
+
+def test_choosing_what_is_inside_opens_the_way_to_it(xray):
+    page = xray("&program=layers&node=model/")
+    page.get_by_role("button", name="model.second.bias").click()
+    assert [expanded(box(page, name)) for name in ("model", "second")] == ["true", "true"]
+    assert details(page)["inside"] == "model/second/"
+    assert page.locator(".mg-chosen .mg-card-name").inner_html() == "bias"
+    page.get_by_role("button", name="model/second/", exact=True).click()
+    page.locator(".mg-xray-details").get_by_role("button", name="Fold").click()
+    assert page.evaluate("document.activeElement.dataset.fold") == "model/second/"
+    assert expanded(page.locator(".mg-xray-details [data-fold]")) == "false"
+
+
+def test_open_boxes_are_in_the_link_and_in_the_model(xray):
+    page = xray("&program=layers")
+    box(page, "model").click()
+    box(page, "second").click()
+    page.wait_for_timeout(250)
+    assert "xray.unfolded=model/,model/second/" in page.url
+    assert page.evaluate("window.model.get('unfolded')") == ["model/", "model/second/"]
+    again = xray(fragment=page.url.partition("#")[2].join(["#", ""]))
+    assert cards(again) == cards(page)
+    assert details(again) == details(page)
+    again.get_by_role("button", name="Reset").click()
+    again.wait_for_timeout(250)
+    assert "unfolded" not in again.url
+
+
+def test_the_table_groups_as_the_picture_does(xray):
+    page = xray("&program=layers")
+    page.get_by_role("switch", name="Show as table").check()
+    heads = lambda: page.locator(".mg-table tbody th").all_inner_texts()
+    assert heads() == ["X", "t", "▸ model/", "error", "v8", "loss"]
+    row = page.locator(".mg-table tbody tr").nth(2).locator("td").all_inner_texts()
+    assert row[:2] == ["Network, 6 ops", "X"] and row[-1] == "y = model(X)"
+    page.get_by_role("button", name="▸ model/").press("Enter")
+    assert heads()[2:5] == ["▾ model/", "▸ model/first/", "▸ model/second/"]
+    opened = page.get_by_role("button", name="▾ model/")
+    assert expanded(opened) == "true" and opened.evaluate("b => b === document.activeElement")
+    total, first, second = (
+        int(page.locator(".mg-table tbody tr").nth(i).locator("td").nth(4).inner_text())
+        for i in (2, 3, 4)
+    )
+    assert total == first + second
+    page.get_by_role("switch", name="Show as table").uncheck()
+    assert expanded(box(page, "model")) == "true"
+
+
+def test_the_way_back_goes_through_a_folded_box(xray):
+    page = xray("&program=layers&step=0")
+    lit = lambda: page.locator(".mg-active .mg-card-name").all_text_contents()
+    seen = []
+    for _ in range(9):
+        page.get_by_role("button", name="Next turn").click()
+        seen += lit()
+    assert seen == ["loss", "v8", "error"] + ["▸ model"] * 6
+    assert page.locator(".mg-edge.mg-lit").count() == 1, "from the product with the weights to X"
+    page.get_by_role("button", name="One turn back").click()
+    assert page.locator(".mg-edge.mg-lit").count() == 0, "what is sent within the box"
+    says(page, "Add in model/first/ sends its shares to model.first.bias and v1")
+
+
+@pytest.mark.parametrize("unfolded", [OPEN[:1], OPEN[:2], OPEN], ids=len)
+def test_frames_hold_their_cards_and_no_card_lies_on_another(xray, unfolded):
+    page = xray(f"&program=layers&unused&visits&unfolded={json.dumps(unfolded)}")
+    rects = page.evaluate("""() => {
+      const of = (selector) => [...document.querySelectorAll(selector)].map((one) => one.getBBox());
+      const plain = (all) => all.map(({ x, y, width, height }) => [x, y, x + width, y + height]);
+      return { cards: plain(of(".mg-card:not(.mg-behind)")), frames: plain(of(".mg-frame-box")) };
+    }""")
+    meets = lambda a, b: a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+    holds = lambda a, b: a[0] < b[0] and a[1] < b[1] and b[2] < a[2] and b[3] < a[3]
+    every = rects["cards"] + rects["frames"]
+    assert len(rects["frames"]) == len(unfolded)
+    for i, a in enumerate(every):
+        for b in every[:i]:
+            assert not meets(a, b) or holds(a, b) or holds(b, a)
+    inside = [sum(holds(frame, card) for card in rects["cards"]) for frame in rects["frames"]]
+    assert inside == {1: [2], 2: [6, 5], 3: [10, 5, 5]}[len(unfolded)]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [900, 390])
+def test_folded_and_open_boxes_are_accessible_and_fit(xray, axe, theme, width):
+    options = {"scheme": theme, "width": width, "reduced_motion": "reduce"}
+    page = xray(f"&theme={theme}&program=layers&unfolded={json.dumps(OPEN[:2])}", **options)
+    assert axe(page) == []
+    page.get_by_role("switch", name="Show as table").check()
+    assert axe(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_program_of_the_readers_own_in_a_widget():
+    made = GraphXray(distance, {"x": 3.0, "y": 4.0}, unfolded=["squared/"])
+    assert made.program == "distance" and list(made.recorded) == ["distance"]
+    assert paths(made.recorded["distance"]["trunk"])[0] == ["squared/", "squared (2)/"]

@@ -7,21 +7,37 @@ const CARD = { head: 25, line: 16, foot: 6 };
 const GAP = { row: 18, through: 30 };
 const SMALLEST = 0.78; // a drawing shrinks this far before it scrolls
 
-/** Where everything goes: {nodes: Map id -> {x, y}, edges: [{from, to, slot, points}], width, height}. */
-export function layout(list, room, card) {
+const isName = (input) => typeof input !== "object"; // an id; else a constant
+
+/**
+ * Where everything goes: {nodes: Map id -> {x, y, width, height}, edges: [{from, to, slot, chain}], points, width, height}.
+ *
+ * Everything is as large as `card`, except what `sizes` (Map id -> {width, height}) says otherwise. With `late`, an input
+ * stands just before its first user instead of at the far left. A line that is a `port` is no card, but a place at the
+ * left (of an input) or right (of a step) border that an edge passes through.
+ */
+export function layout(list, room, card, { sizes = new Map(), late = false } = {}) {
   const layer = new Map(list.inputs.map(({ id }) => [id, 0]));
   for (const step of list.steps) {
-    layer.set(step.id, 1 + Math.max(...step.inputs.filter(Number.isInteger).map((id) => layer.get(id))));
+    layer.set(step.id, 1 + Math.max(-1, ...step.inputs.filter(isName).map((id) => layer.get(id))));
+  }
+  const ports = new Set([...list.inputs, ...list.steps].filter(({ port }) => port).map(({ id }) => id));
+  const last = 1 + Math.max(...[...layer].map(([id, at]) => (ports.has(id) ? -1 : at)));
+  for (const { id, port } of list.steps) if (port) layer.set(id, last);
+  for (const { id } of late ? list.inputs.filter(({ port }) => !port) : []) {
+    const users = list.steps.filter(({ inputs }) => inputs.includes(id)).map((step) => layer.get(step.id));
+    if (users.length) layer.set(id, Math.min(...users) - 1);
   }
   // An edge that spans several layers is a chain of stand-ins, so that it is led around the cards between.
   const layers = Array.from({ length: Math.max(...layer.values()) + 1 }, () => []);
   const points = [];
   const add = (point) => (points.push(point), layers[point.layer].push(point), point);
-  const nodes = new Map([...layer].map(([id, at]) => [id, add({ id, layer: at, left: [], right: [] })]));
+  const node = (id, at) => add({ id, layer: at, left: [], right: [], port: ports.has(id), ...(ports.has(id) ? {} : (sizes.get(id) ?? { width: card.width, height: card.height })) });
+  const nodes = new Map([...layer].map(([id, at]) => [id, node(id, at)]));
   const edges = [];
   for (const step of list.steps) {
     step.inputs.forEach((from, slot) => {
-      if (!Number.isInteger(from)) return;
+      if (!isName(from)) return;
       const chain = [nodes.get(from)];
       for (let at = layer.get(from) + 1; at < layer.get(step.id); at++) chain.push(add({ layer: at, left: [], right: [] }));
       chain.push(nodes.get(step.id));
@@ -43,7 +59,7 @@ export function layout(list, room, card) {
       number(column);
     }
   }
-  const tall = (point) => (point.id === undefined ? GAP.through : card.height + GAP.row);
+  const tall = (point) => (point.height === undefined ? GAP.through : point.height + GAP.row);
   const apart = (a, b) => (tall(a) + tall(b)) / 2;
   for (const column of layers) {
     let y = 0;
@@ -60,22 +76,28 @@ export function layout(list, room, card) {
       column.forEach((point, i) => (point.y = (down[i] + up[i]) / 2));
     }
   }
-  const spare = layers.length > 1 ? (room - 4 - card.width) / (layers.length - 1) : 0;
-  const pitch = Math.min(Math.max(spare, card.width + card.gap), card.width + 120);
-  const width = Math.max(room, pitch * (layers.length - 1) + card.width + 4);
-  const start = (width - pitch * (layers.length - 1) - card.width) / 2;
+  const wide = layers.map((column) => Math.max(0, ...column.map((point) => point.width ?? 0)));
+  const cards = wide.reduce((sum, one) => sum + one, 0);
+  const spare = layers.length > 1 ? (room - 4 - cards) / (layers.length - 1) : 0;
+  const gap = Math.min(Math.max(spare, card.gap), 120);
+  const width = Math.max(room, cards + gap * (layers.length - 1) + 4);
+  const left = [(width - cards - gap * (layers.length - 1)) / 2];
+  wide.forEach((one, i) => left.push(left[i] + one + gap));
   const [top, bottom] = [Math.min(...points.map((p) => p.y - tall(p) / 2)), Math.max(...points.map((p) => p.y + tall(p) / 2))];
-  for (const point of points) Object.assign(point, { x: start + point.layer * pitch, y: point.y - top });
-  return { nodes, edges, width, height: bottom - top };
+  for (const point of points) {
+    const own = (point.width ??= wide[point.layer]); // a stand-in passes through the whole column
+    Object.assign(point, { x: left[point.layer] + (wide[point.layer] - own) / 2, y: point.y - top });
+  }
+  return { nodes, edges, points, width, height: bottom - top };
 }
 
 /** The course of an edge from the right of one card, through its stand-ins, to its place at the left of another. */
-function course({ chain, port }, card) {
+function course({ chain, port }) {
   let path = "";
   let label = null;
   for (let i = 1; i < chain.length; i++) {
     const [a, b] = [chain[i - 1], chain[i]];
-    const [x0, y0, x1] = [a.x + card.width, a.y + (i === 1 ? port.out : 0), b.x - (b.id === undefined ? 0 : 3)];
+    const [x0, y0, x1] = [a.x + a.width, a.y + (i === 1 ? port.out : 0), b.x - (b.height === undefined ? 0 : 3)];
     const y1 = b.y + (i === chain.length - 1 ? port.in : 0);
     const half = (x0 + x1) / 2;
     path += `${i === 1 ? `M${x0},${y0}` : `L${x0},${y0}`}C${half},${y0} ${half},${y1} ${x1},${y1}`;
@@ -83,7 +105,7 @@ function course({ chain, port }, card) {
   }
   // Of a long edge, label the straight part that passes between the cards.
   const through = chain.slice(1, -1).at(0);
-  return { path, label: through ? { x: through.x + card.width / 2, y: through.y, dx: 1, dy: 0 } : label };
+  return { path, label: through ? { x: through.x + through.width / 2, y: through.y, dx: 1, dy: 0 } : label };
 }
 
 /** Put a label of this width beside its edge, above it, as far off as keeps the two apart, and within the gap. */
@@ -100,13 +122,14 @@ function besideEdge({ x, y, dx, dy }, width) {
 
 /**
  * Draw the list into a fresh <svg>. `symbolOf(step)` and `name(id)` label the cards, `lines` are the rows of numbers:
- * [{key, letter}], `text(x)` is what a card says of a number. Returns {element, update(state), edges, nodes}; see
- * trace_player.js for the state of a moment.
+ * [{key, letter}], `text(x)` is what a card says of a number. `place(card)` may bring a layout of its own, whose nodes can
+ * have `lines` of their own. Returns {element, update(state), edges, nodes}; see trace_player.js for the state of a moment.
  */
-export function drawGraph(list, { room, symbolOf, name, lines, label, text: inCard = brief }) {
+export function drawGraph(list, { room, symbolOf, name, lines, label, text: inCard = brief, place = (card) => layout(list, room, card) }) {
   const narrow = room < 460;
-  const card = { width: narrow ? 74 : 94, gap: narrow ? 28 : 46, inset: narrow ? 6 : 9, height: CARD.head + CARD.line * lines.length + CARD.foot };
-  const plan = layout(list, room, card);
+  const height = (rows) => CARD.head + CARD.line * rows + CARD.foot;
+  const card = { width: narrow ? 74 : 94, gap: narrow ? 28 : 46, inset: narrow ? 6 : 9, height: height(lines.length), heightOf: height };
+  const plan = place(card);
   const marker = uniqueId("arrow");
   const arrow = (kind) =>
     svg(
@@ -124,25 +147,25 @@ export function drawGraph(list, { room, symbolOf, name, lines, label, text: inCa
     spread(plan.edges.filter((edge) => edge.from === id), "from", "out", (edge) => edge.chain[1]);
   }
   const drawnEdges = plan.edges.map((edge) => {
-    const { path, label: place } = course(edge, card);
+    const { path, label: place } = course(edge);
     const line = svg("path", { d: path, class: "mg-edge", "marker-end": `url(#${marker}-idle)` });
     const text = svg("text", { class: "mg-edge-label", "text-anchor": "middle" });
     return { ...edge, line, text, place };
   });
-  const drawnNodes = [...plan.nodes.values()].map(({ id, x, y }) => {
+  const drawnNodes = [...plan.nodes.values()].map(({ id, x, y, width, height, lines: own = lines }) => {
     const step = list.steps.find((one) => one.id === id);
-    const top = y - card.height / 2;
-    const box = svg("rect", { x: x + 0.5, y: top, width: card.width - 1, height: card.height, rx: 9, class: "mg-card" });
+    const top = y - height / 2;
+    const box = svg("rect", { x: x + 0.5, y: top, width: width - 1, height, rx: 9, class: "mg-card" });
     const head = svg("text", { x: x + card.inset, y: top + 18, class: "mg-card-name" }, name(id));
-    const symbol = svg("text", { x: x + card.width - card.inset, y: top + 18, class: "mg-card-symbol", "text-anchor": "end" }, ...[symbolOf(step, id)].flat());
-    const rule = svg("line", { x1: x + 1, x2: x + card.width - 1, y1: top + CARD.head, y2: top + CARD.head, class: "mg-card-rule" });
-    const rows = lines.map(({ key, letter }, i) => {
+    const symbol = svg("text", { x: x + width - card.inset, y: top + 18, class: "mg-card-symbol", "text-anchor": "end" }, ...[symbolOf(step, id)].flat());
+    const rule = svg("line", { x1: x + 1, x2: x + width - 1, y1: top + CARD.head, y2: top + CARD.head, class: "mg-card-rule" });
+    const rows = own.map(({ key, letter }, i) => {
       const base = top + CARD.head + CARD.line * (i + 1) - 2;
-      const value = svg("text", { x: x + card.width - card.inset, y: base, class: `mg-card-number mg-fill-${key}`, "text-anchor": "end" });
+      const value = svg("text", { x: x + width - card.inset, y: base, class: `mg-card-number mg-fill-${key}`, "text-anchor": "end" });
       return { key, value, all: [svg("text", { x: x + card.inset, y: base, class: `mg-card-letter mg-fill-${key}` }, letter), value] };
     });
-    const turn = svg("text", { x: x + card.width / 2, y: top - 5, class: "mg-card-turn", "text-anchor": "middle" });
-    return { id, x, box, rows, turn, group: svg("g", { class: "mg-node", "data-id": id }, box, rule, head, symbol, turn, ...rows.flatMap((row) => row.all)) };
+    const turn = svg("text", { x: x + width / 2, y: top - 5, class: "mg-card-turn", "text-anchor": "middle" });
+    return { id, x, width, box, rows, turn, group: svg("g", { class: "mg-node", "data-id": id }, box, rule, head, symbol, turn, ...rows.flatMap((row) => row.all)) };
   });
   const scale = Math.min(1, Math.max(SMALLEST, room / plan.width));
   const element = svg(
@@ -155,8 +178,8 @@ export function drawGraph(list, { room, symbolOf, name, lines, label, text: inCa
   );
 
   /** Show a moment: the numbers known so far, the card at work, the edges that it reads (or sends blame along). */
-  function update({ phase, active, number, partial, turns }) {
-    for (const { id, x, rows, turn, group } of drawnNodes) {
+  function update({ phase, active, number, partial, turns, sends = ({ to }) => to === active }) {
+    for (const { id, x, width, rows, turn, group } of drawnNodes) {
       turn.textContent = turns(id);
       const known = number("primal", id) !== null;
       group.setAttribute("class", `mg-node${known ? "" : " mg-waiting"}${id === active ? ` mg-active` : ""}`);
@@ -166,11 +189,12 @@ export function drawGraph(list, { room, symbolOf, name, lines, label, text: inCa
       }
       if (id === active) {
         const holder = element.parentElement;
-        if (holder && holder.scrollWidth > holder.clientWidth) holder.scrollLeft = x * scale - holder.clientWidth / 2 + card.width / 2;
+        if (holder && holder.scrollWidth > holder.clientWidth) holder.scrollLeft = x * scale - holder.clientWidth / 2 + width / 2;
       }
     }
-    for (const { from, to, slot, line, text, place } of drawnEdges) {
-      const lit = to === active && (phase === "forward" || phase === "reverse");
+    for (const edge of drawnEdges) {
+      const { to, slot, line, text, place } = edge;
+      const lit = sends(edge) && (phase === "forward" || phase === "reverse");
       const back = lit && phase === "reverse";
       line.setAttribute("class", `mg-edge${lit ? ` mg-lit${back ? " mg-back" : ""}` : ""}`);
       // In the reverse phase the arrow turns round: the blame travels from the user to its input.
