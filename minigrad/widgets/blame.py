@@ -70,7 +70,7 @@ DROP = {
 
 def _last_one_wins(c, g):
     x = np.zeros(c["shape"])
-    x[c["index"]] = g
+    x[c["constants"]["index"]] = g
     return x
 
 
