@@ -29,7 +29,7 @@ def test_claim_holds(path):
     assert card.typed() == []
     assert card.outcome("right") == "agrees" and card.outcome("wrong") != "agrees"
     code = [line for line in card.check.splitlines() if line.strip()]
-    assert len(code) <= 9 and max(map(len, code)) <= 105
+    assert len(code) <= 9 and max(map(len, code)) <= 78
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -44,9 +44,9 @@ def test_the_witness_is_independent(path):
 
 
 def test_checks_are_quick_and_together():
-    start = time.perf_counter()
+    start = time.process_time()
     cards = collection(MUSEUM)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     assert len(cards) == len(FILES)
     assert [card.difficulty for card in cards] == sorted(card.difficulty for card in cards)
 

@@ -114,19 +114,18 @@ def comparison(card):
     for name, label in ("wrong", "as it stood"), ("right", "put right"):
         outcome = card.outcome(name)
         mark = "✓" if outcome == "agrees" else "✗"
-        rows += row(label, card.found[name], f"{mark} {outcome}")
-    rows += row(card.witness, card.found["truth"], "the witness")
+        rows += row(label, f"{mark} {outcome}", card.found[name])
+    rows += row("the witness", card.witness, card.found["truth"])
     caption = html.escape(card.compares)
     return (
         f'<table class="museum-numbers"><caption>{caption}</caption><tbody>{rows}</tbody></table>'
     )
 
 
-def row(label, value, outcome):
-    cells = html.escape(shown(value)), html.escape(outcome)
+def row(label, note, value):
+    label, note, value = (html.escape(text) for text in (label, note, shown(value)))
     return (
-        f'<tr><th scope="row">{html.escape(label)}</th><td><code>{cells[0]}</code></td>'
-        f"<td>{cells[1]}</td></tr>"
+        f'<tr><th scope="row">{label}<br><span>{note}</span></th><td><code>{value}</code></td></tr>'
     )
 
 
