@@ -6,7 +6,7 @@ import pytest
 import minigrad as mg
 from minigrad.interop import load, save
 from minigrad.nn import LSTM, RNN
-from minigrad.nn.recurrent import Remember, Split, unroll
+from minigrad.nn.recurrent import Remember, Split, Step, unroll
 
 N, T, D, H = 3, 4, 5, 6
 FORMS = ["gates", "step", "sequence"]
@@ -91,7 +91,7 @@ def test_the_three_forms_agree(integers, dropout, rng):
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_second_and_third_derivatives_of_the_three_forms_agree(masked, rng):
-    sizes = [(2, 3 * 8), (2, 8), (2, 2), (2, 2)]  # z, U, h, c: two hidden numbers, three steps
+    sizes = [(2, 3, 2), (2, 8), (8,), (2, 8), (2, 2), (2, 2)]  # x, W, b, U, h, c: three steps
     point = [rng.standard_normal(size) for size in sizes]
     ways = [[rng.standard_normal(size) for size in sizes] for _ in range(2)]
     mask = np.array([[2.0, 0.0], [2.0, 2.0]]) if masked else None
@@ -111,10 +111,13 @@ def test_second_and_third_derivatives_of_the_three_forms_agree(masked, rng):
 
 
 def test_the_ops_pass_gradcheck(rng):
-    z, U = rng.standard_normal((2, 3 * 8)), rng.standard_normal((2, 8))
-    h, c = rng.standard_normal((2, 2, 2))
-    assert mg.gradcheck(Remember, z, U, h, c)
-    assert mg.gradcheck(lambda *inputs: Remember.do_forward(*inputs, mask=h > 0), z, U, h, c)
+    sizes = [(2, 3, 2), (2, 8), (8,), (2, 8), (2, 2), (2, 2)]
+    x, W, b, U, h, c = inputs = [rng.standard_normal(size) for size in sizes]
+    z, mask = rng.standard_normal((2, 8)), 2.0 * (h > 0)
+    assert mg.gradcheck(Remember, *inputs)
+    assert mg.gradcheck(lambda *inputs: Remember.do_forward(*inputs, mask=mask), *inputs)
+    assert mg.gradcheck(Step, z, U, h, c)
+    assert mg.gradcheck(lambda *inputs: Step.do_forward(*inputs, mask=mask), z, U, h, c)
     assert mg.gradcheck(lambda x: Split.do_forward(x, width=2)[1], z)
 
 
@@ -210,9 +213,10 @@ def test_a_sequence_is_few_ops_and_gates_are_many(rng):
 
 def test_a_cell_of_your_own_can_be_unrolled(rng):
     """One that counts: the state after each step is the sum of all z so far."""
-    z = rng.standard_normal((2, 6))
-    (hs,) = unroll(lambda z, U, h: [h + z], mg.TensorNode(z), np.zeros((2, 2)), np.zeros((2, 2)))
-    assert hs.value.reshape(2, 3, 2) == pytest.approx(np.cumsum(z.reshape(2, 3, 2), axis=1))
+    x, zeros = rng.standard_normal((2, 3, 2)), np.zeros((2, 2))
+    hs, h = unroll(lambda z, U, h: [h + z], mg.TensorNode(x), np.eye(2), np.ones(2), zeros, zeros)
+    assert hs.value == pytest.approx(np.cumsum(x + 1.0, axis=1))
+    assert np.array_equal(h.value, hs.value[:, -1])
 
 
 @pytest.mark.parametrize(

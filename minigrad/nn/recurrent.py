@@ -17,11 +17,12 @@ from minigrad.functions import sigmoid
 from minigrad.nn.layers import Dropout, masked
 from minigrad.nn.linear import Linear, as_function
 from minigrad.nn.module import Module
+from minigrad.ops import Affine
 from minigrad.promises import expect
 
 
 class Recurrent(Module):
-    """What RNN and LSTM share: z = x W + b for all steps at once, then `run` from state to state.
+    """What RNN and LSTM share: what they are given, checked, then `run` from state to state.
 
     `input` is the `Linear` layer of W and b, `recurrent` is U, which the state before meets.
     """
@@ -34,22 +35,20 @@ class Recurrent(Module):
 
     def forward(self, x, *state):
         (d, _), (k, _), shape = self.input.weight.shape, self.recurrent.shape, np.shape(x)
-        integers = x.dtype.kind in "iu"
+        integers, dtype = x.dtype.kind in "iu", self.recurrent.dtype
         fits = len(shape) == 2 and np.all((0 <= x) & (x < d)) if integers else shape[2:] == (d,)
         wanted = f"(n, T, {d}), or (n, T) integers from 0 to {d - 1}"
         expect(self, fits and 0 not in shape, wanted, dtype=x.dtype.name, x=x)
-        n, T = shape[:2]
-        state = state or [np.zeros((n, k), self.recurrent.dtype)] * self.parts
+        n = shape[0]
+        state = state or [np.zeros((n, k), dtype)] * self.parts
         shapes = [np.shape(part) for part in state]
         expect(self, shapes == [(n, k)] * self.parts, f"{self.parts} of {(n, k)}", state=shapes)
         if integers:
-            z = self.input.weight[x] + self.input.bias
+            x = np.equal(np.reshape(x, (*shape, 1)), np.arange(d)).astype(dtype)
         else:
             x = masked(x, self.dropout.mask((n, 1, d), x.dtype))
-            z = self.input(np.reshape(x, (n * T, d)))
-        mask = self.dropout.mask((n, k), self.recurrent.dtype)
-        hs, *state = self.run(np.reshape(z, (n, -1)), self.recurrent, *state, mask=mask)
-        return np.reshape(hs, (n, T, k)), hs[:, -k:], *state
+        weights = self.input.weight, self.input.bias, self.recurrent
+        return self.run(x, *weights, *state, mask=self.dropout.mask((n, k), dtype))
 
 
 class RNN(Recurrent):
@@ -67,8 +66,8 @@ class RNN(Recurrent):
         super().__init__(n_in, n_hidden, 1, **options)
         self.activation = as_function(activation)
 
-    def run(self, z, U, h, mask):
-        return unroll(lambda z, U, h: [self.activation(z + masked(h, mask) @ U)], z, U, h)
+    def run(self, *inputs, mask):
+        return unroll(lambda z, U, h: [self.activation(z + masked(h, mask) @ U)], *inputs)
 
 
 class LSTM(Recurrent):
@@ -95,17 +94,16 @@ class LSTM(Recurrent):
         self.form = form
         self.input.bias.value[2 * n_hidden : 3 * n_hidden] = 1.0
 
-    def run(self, z, U, h, c, mask):
-        return FORMS[self.form](z, U, h, c, mask=mask)
+    run = lambda self, *inputs, mask: FORMS[self.form](*inputs, mask=mask)
 
 
-def unroll(cell, z, U, *state, **constants):
-    """All h side by side, and the rest of the last state: stateₜ = cell(zₜ, U, *stateₜ₋₁)."""
-    seen = []
+def unroll(cell, x, W, b, U, *state, **constants):
+    """All hₜ (n, T, h), and the last state: stateₜ = cell(xₜ W + b, U, *stateₜ₋₁)."""
+    z, hs = np.reshape(Affine.do_forward(x, W, b), (np.shape(x)[0], -1)), []
     for z_t in Split.do_forward(z, width=U.shape[1]):
         state = cell(z_t, U, *state, **constants)
-        seen.append(state[0])
-    return np.concatenate(seen, axis=1), *state[1:]
+        hs.append(state[0])
+    return np.stack(hs, axis=1), *state
 
 
 def gates(z, U, h, c, mask=None):
@@ -129,58 +127,94 @@ class Split(Op):
         return np.concatenate(gys, axis=1)
 
 
-class Remember(Op):
-    """Steps of an LSTM as one op: h₁ … h_T side by side (n, T h), and c_T (n, h).
+class Step(Op):
+    """One step of an LSTM as one op: h′ and c′ from z = x W + b, U, h and c.
 
-    From z = [x₁W + b, …] (n, T 4h), U (h, 4h), h₀ and c₀ (n, h). Nothing but the products with U
-    has to wait for its turn. Backward, z̄ of all steps is gathered first; then Ū = Σ hₜ₋₁ᵀ z̄ₜ is
-    one product. Since σ(x) = ½ + ½ tanh(x/2), one call of tanh serves all gates.
+    Since σ(x) = ½ + ½ tanh(x/2), one call of tanh serves three gates; σ′ = σ (1 − σ).
     """
-
-    reference = staticmethod(partial(unroll, gates))
 
     @staticmethod
     def forward(context, z, U, h, c, mask=None):
-        (n, k), T = h.shape, z.shape[1] // U.shape[1]
-        U_4 = np.swapaxes(U.reshape(k, 4, k), 0, 1)
-        a = np.array(z.reshape(n, T, 4, k).transpose(1, 2, 0, 3), order="C")  # a gate in one piece
-        hs, cs, tanh_c = (np.empty((T + more, n, k), z.dtype) for more in (1, 1, 0))
-        hs[0], cs[0] = h, c
-        for t, now in enumerate(a):
-            now += masked(hs[t], mask) @ U_4
-            now[1:] *= 0.5
-            g, i, f, o = np.tanh(now, out=now)
-            now[1:] *= 0.5
-            now[1:] += 0.5
-            np.multiply(f, cs[t], out=cs[t + 1])
-            cs[t + 1] += i * g
-            np.multiply(o, np.tanh(cs[t + 1], out=tanh_c[t]), out=hs[t + 1])
-        context.update(U=U, a=a, hs=hs, cs=cs, tanh_c=tanh_c, mask=mask)
-        return hs[1:].swapaxes(0, 1).reshape(n, T * k), cs[T]
+        h, k = masked(h, mask), c.shape[1]
+        z = z + h @ U
+        g, s = np.tanh(z[:, :k]), 0.5 + 0.5 * np.tanh(0.5 * z[:, k:])
+        i, f, o = Split.forward({}, s, k)
+        context.update(U=U, h=h, c=c, g=g, s=s, mask=mask)
+        c = f * c + i * g
+        context["tanh_c"] = tanh_c = np.tanh(c)
+        return o * tanh_c, c
 
     @staticmethod
-    def backward(context, ghs, gc):
-        U, a, hs, cs, tanh_c, mask = map(context.get, ("U", "a", "hs", "cs", "tanh_c", "mask"))
-        (T, _, n, k), (g, i, f, o) = a.shape, a.swapaxes(0, 1)
-        slopes, gz = a - a * a, np.empty((T, n, 4, k), a.dtype)  # σ′ = σ (1 − σ)
-        slopes[:, 0] = 1.0 - g * g  # for this one is a tanh
-        slopes *= np.stack((i, g, cs[:-1], tanh_c), axis=1)
-        h_by_c = o * (1.0 - tanh_c * tanh_c)
-        ghs, gh = ghs.reshape(n, T, k), np.zeros_like(hs[0])
+    def backward(context, gh, gc):
+        U, h, c, g, s, tanh_c = map(context.get, ("U", "h", "c", "g", "s", "tanh_c"))
+        i, f, o = Split.forward({}, s, c.shape[1])
+        gc = gc + gh * o * (1.0 - tanh_c * tanh_c)
+        gs = np.concatenate((gc * g, gc * c, gh * tanh_c), axis=1)
+        gz = np.concatenate((gc * i * (1.0 - g * g), gs * s * (1.0 - s)), axis=1)
+        return gz, h.T @ gz, masked(gz @ U.T, context["mask"]), gc * f
+
+
+class Remember(Op):
+    """An LSTM as one op: all hₜ (n, T, h), h_T and c_T from x (n, T, d), W, b, U, h₀ and c₀.
+
+    Nothing but the products with U has to wait for its turn. Backward, z̄ of all steps is gathered
+    first; then W̄ = Σ xₜᵀ z̄ₜ is one product, and so are Ū = Σ hₜ₋₁ᵀ z̄ₜ and b̄. The four gates of a
+    step lie not side by side but one after the other, (4, n, h), so that each is in one piece.
+    """
+
+    reference = staticmethod(partial(unroll, Step.do_forward))
+
+    @staticmethod
+    def forward(context, x, W, b, U, h, c, mask=None):
+        (n, T, _), k, x = x.shape, h.shape[1], x.swapaxes(0, 1)
+        W_4, U_4 = (w.reshape(-1, 4, k).swapaxes(0, 1) for w in (W, U))
+        a = x[:, np.newaxis] @ W_4
+        a += b.reshape(4, 1, k)
+        hs, cs = np.empty((n, T, k), a.dtype), np.empty((T + 1, n, k), a.dtype)
+        context.update(x=x, W=W, U=U, h=h, mask=mask, a=a, hs=hs, cs=cs)
+        cs[0] = c
+        for t, z in enumerate(a):
+            z += masked(h, mask) @ U_4
+            sigmoids = z[1:]
+            sigmoids *= 0.5
+            g, i, f, o = np.tanh(z, out=z)
+            sigmoids *= 0.5
+            sigmoids += 0.5
+            c = np.add(f * c, i * g, out=cs[t + 1])
+            h = np.multiply(o, np.tanh(c), out=hs[:, t])
+        return hs, h, c
+
+    @staticmethod
+    def backward(context, ghs, gh, gc):
+        x, W, U, h, mask, a, hs, cs = map(
+            context.get, ("x", "W", "U", "h", "mask", "a", "hs", "cs")
+        )
+        (T, _, n, k), a, by_c = a.shape, a.swapaxes(0, 1), np.tanh(cs[1:])
+        gz, (g, i, f, o) = np.subtract(1.0, a, order="C"), a
+        for slope, y, factor in zip(gz, (1.0 + g, i, f, o), (i, g, cs[:-1], by_c)):
+            slope *= y  # tanh′ = (1 − tanh) (1 + tanh), σ′ = (1 − σ) σ
+            slope *= factor
+        by_c *= hs.swapaxes(0, 1)
+        np.subtract(o, by_c, out=by_c)  # ∂h/∂c = o − h tanh(c) = o (1 − tanh²(c))
+        U_4 = np.ascontiguousarray(U.T).reshape(4, k, k)
         for t in reversed(range(T)):
-            gh += ghs[:, t]
-            gc = gc + gh * h_by_c[t]
-            slopes[t, :3] *= gc
-            slopes[t, 3] *= gh
-            gz[t] = slopes[t].swapaxes(0, 1)
-            gc *= f[t]
-            gh = masked(gz[t].reshape(n, 4 * k) @ U.T, mask)
-        gU = masked(hs[:-1], mask).reshape(T * n, k).T @ gz.reshape(T * n, 4 * k)
-        return gz.swapaxes(0, 1).reshape(n, -1), gU, gh, gc
+            gh = gh + ghs[:, t]
+            gc = gc + gh * by_c[t]
+            gz[:3, t] *= gc
+            gz[3, t] *= gh
+            gc = gc * f[t]
+            gh = masked(np.add.reduce(gz[:, t] @ U_4), mask)
+        gz, gx = gz.reshape(4, T * n, k), None
+        if context.get("wanted", (True,))[0]:
+            gx = (gz @ W.T.reshape(4, k, -1)).sum(axis=0).reshape(T, n, -1).swapaxes(0, 1)
+        share = lambda left: np.concatenate(left.reshape(T * n, -1).T @ gz, axis=1)
+        gW, gb = share(x), share(np.ones((T, n, 1), a.dtype))[0]
+        by_c[0], by_c[1:] = masked(h, mask), masked(hs.swapaxes(0, 1)[:-1], mask)  # its room: hₜ₋₁
+        return gx, gW, gb, share(by_c), gh, gc
 
 
 FORMS = {
-    "gates": Remember.reference,
-    "step": partial(unroll, Remember.do_forward),
+    "gates": partial(unroll, gates),
+    "step": Remember.reference,
     "sequence": Remember.do_forward,
 }
