@@ -118,11 +118,9 @@ class TensorNode(promises.Methods):
     __setitem__ = promises.refuse(promises.NO_ASSIGNMENT)
 
     def __reduce__(self):
-        return (
-            (TensorNode, (self.value,))
-            if self.source is None
-            else promises.refuse(promises.NO_COPY)(self)
-        )
+        if self.source is not None:
+            raise TypeError(promises.NO_COPY)
+        return TensorNode, (self.value,)
 
     __hash__ = object.__hash__
     __bool__ = lambda self: bool(self.value)

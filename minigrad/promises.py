@@ -199,17 +199,12 @@ def same(new, old):
 def finite(where, what, values, inputs):
     """Debug mode: no NaN and no infinity, or the message says which op made the first, and why."""
     ill = [f"input {k} is so already" for k, x in enumerate(inputs) if not np.all(np.isfinite(x))]
-    why = (
-        ill[0]
-        if ill
-        else "look for a log or root of 0, a division by 0, an exp that overflows, a large rate"
-    )
+    why = "look for a log or root of 0, a division by 0, an exp that overflows, a large rate"
     for i, value in enumerate(values if isinstance(values, tuple | list) else (values,)):
-        bad = ~np.isfinite(0.0 if value is None else getattr(value, "value", value))
-        if np.any(bad):
-            entry = tuple(np.argwhere(bad)[0].tolist())
-            number = np.asarray(getattr(value, "value", value))[entry]
-            raise FloatingPointError(f"{where}: {what} {i} is {number} at entry {entry}: {why}.")
+        numbers = np.asarray(0.0 if value is None else getattr(value, "value", value))
+        for entry in map(tuple, np.argwhere(~np.isfinite(numbers)).tolist()):
+            number = f"{what} {i} is {numbers[entry]} at entry {entry}"
+            raise FloatingPointError(f"{where}: {number}: {[*ill, why][0]}.")
 
 
 @contextlib.contextmanager

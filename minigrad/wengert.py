@@ -160,36 +160,31 @@ class Machine:
 
     def eval(self, sequence, values=()):
         """The values of all registers; `values`, {name: value}, override the defaults."""
-        values = Table(self.input_dict(**dict(values)))
-        for name, op, inputs in sequence:
-            if name in values:
-                raise ValueError(f"{name!r} has a value already; a register is set once")
-            values[name] = self._run(name, op, inputs, values).value
-        return values
+        nodes = self._run(sequence, self.input_dict(**dict(values)))
+        return Table({name: getattr(node, "value", node) for name, node in nodes.items()})
 
     def bprop(self, sequence, values, loss=1.0):
         """The adjoints of all registers, {name: adjoint}, given that of the last in the sequence.
 
-        `values` is what `eval` gave.
+        `values` is what `eval` gave. The ops run again, and now `core` walks what it writes down.
         """
-        last = sequence[-1][0]
-        adjoints = {last: promises.seed(values[last], loss)}
-        for name, op, inputs in reversed(sequence):
-            record = self._run(name, op, inputs, values).source
-            shares = core._shares(record, [adjoints[name]], differentiable=False)
-            for position, x in enumerate(inputs):
-                if isinstance(record.inputs[position], TensorNode):
-                    share = core._fit(record, position, shares, [adjoints[name]])
-                    adjoints[x] = adjoints[x] + share if x in adjoints else share
-        return adjoints
+        made = [name for name, *_ in sequence]
+        nodes = self._run(sequence, {x: v for x, v in values.items() if x not in made})
+        nodes[made[-1]].backward(loss)
+        return {x: node.grad for x, node in nodes.items() if isinstance(node, TensorNode)}
 
-    def _run(self, name, op, inputs, values):
-        """One line, as a node; its source has what the op kept for `bprop`."""
-        given = [values[x] if isinstance(x, str) else x for x in inputs]
-        floats = [isinstance(x, str) and y.dtype.kind == "f" for x, y in zip(inputs, given)]
-        nodes = [TensorNode(value) if node else value for value, node in zip(given, floats)]
+    def _run(self, sequence, values):
+        """All registers, {name: node}; what is not a float has no adjoint, and stays as it is."""
+        floats = {name: np.asarray(x).dtype.kind == "f" for name, x in values.items()}
+        nodes = Table({x: TensorNode(v) if floats[x] else v for x, v in values.items()})
         with core.recording():
-            return self.ops[op].do_forward(*nodes, **self.registers[name].made[2])
+            for name, op, inputs in sequence:
+                if name in nodes:
+                    raise ValueError(f"{name!r} has a value already; a register is set once")
+                given = [nodes[x] if isinstance(x, str) else x for x in inputs]
+                op, constants = self.ops[op], self.registers[name].made[2]
+                nodes[name] = op.do_forward(*given, **constants)
+        return nodes
 
 
 # Run once, then run the list.
@@ -390,11 +385,18 @@ class compile:
         _stays(self.kinds, [_kind(value) for value in values])
         for cell, value in zip(cells, values):
             cell.value = value
+        debugging = "debug" in core._modes.get()
         for record, filled, kinds in self.lines:
             record.context, constants = {}, record.constants
             if constants:
                 constants = _replaced(constants, _value)
-            made = record.op.forward(record.context, *[x.value for x in record.inputs], **constants)
+            given = [x.value for x in record.inputs]
+            made = record.op.forward(record.context, *given, **constants)
+            if debugging and record.op is not Call:
+                promises.finite(record, "output", made, given)
+            if type(made) is float64 is type(filled[0].value):  # a number stays one
+                filled[0].value = made
+                continue
             for place, kind, value in zip(filled, kinds, made if type(made) is tuple else (made,)):
                 if type(place) is TensorNode:
                     value = promises.output_value(record.op, value)

@@ -503,3 +503,16 @@ def test_linear_keeps_the_shape_rules(rng):
     same_as_eager(
         lambda X: np.sum(np.tanh(layer(X))), layer.parameters(), (rng.normal(size=(2, 5)),)
     )
+
+
+@np.errstate(divide="ignore")
+def test_debug_mode_names_the_op_in_a_replay_too():
+    w = mg.TensorNode(2.0)
+    fast = compile(lambda x: np.log(w * x))
+    fast(1.0)
+    with mg.debug(), pytest.raises(FloatingPointError, match=r"OpNode \d+: Log.*output 0 is -inf"):
+        fast(0.0)
+    w.zero_grad()
+    with mg.debug(), pytest.raises(FloatingPointError, match="Sqrt.*gradient of input 0 is inf"):
+        compile(lambda x: np.sqrt(w * x))(0.0)
+    assert w.grad == 0.0
