@@ -536,7 +536,7 @@ def test_an_op_that_nodes_cannot_run_is_right_to_first_order():
 
 def test_a_result_without_floats_is_told_what_was_expected():
     report = mg.gradcheck(lambda x: None, 1.0)
-    assert report.mistake == "no-floats" and "returned None; expected a node" in str(report)
+    assert report.mistake == "no-floats" and "None; expected a node" in str(report)
     report = mg.gradcheck(op(lambda c, x: None, lambda c, g: g), X)
     assert report.mistake == "no-floats" and "return missing" in str(report)
     report = mg.gradcheck(op(lambda c, x: np.sign(x).astype(int), lambda c, g: 0.0 * g), X)
@@ -550,6 +550,40 @@ def test_a_result_that_depends_on_nothing_has_gradient_zero():
     assert report.second_order is True
 
 
+def test_a_second_derivative_that_is_wrong_in_one_entry_is_found(rng):
+    """Along a random direction, too: no entry is hidden by the 143 others."""
+
+    def forward(context, x):
+        last = np.arange(np.size(x)).reshape(np.shape(x)) == np.size(x) - 1
+        context["slope"] = np.where(last, np.cos(getattr(x, "value", x)), np.cos(x))
+        return np.sin(x)
+
+    report = mg.gradcheck(op(forward, lambda c, g: g * c["slope"]), rng.uniform(1.0, 2.0, (12, 12)))
+    assert report.mistake == "second-order"
+
+
+def test_kinks_do_not_hide_a_wrong_second_derivative(rng):
+    """At a kink the direction tells nothing; then every entry has a turn."""
+    kinked = lambda c, x: np.maximum(x, 0.0) + untracked(c, x)
+    backward = lambda c, g: g * c["y"] + g * (c["x"] > 0)
+    keep = lambda c, x: (c.update(x=x), kinked(c, x))[1]
+    report = mg.gradcheck(op(keep, backward), np.array([0.0, 1.0, 2.0]))
+    assert report.mistake == "second-order"
+
+
+def test_an_entry_costs_two_runs_of_the_op(rng):
+    runs = []
+
+    def forward(context, x):
+        runs.append(1)
+        context["x"] = x
+        return np.sin(x)
+
+    counted = op(forward, lambda c, g: g * np.cos(c["x"]))
+    assert mg.gradcheck(counted, rng.standard_normal((10, 10)))
+    assert 200 < len(runs) < 250
+
+
 # Misuse.
 
 
@@ -561,7 +595,7 @@ def test_nothing_to_differentiate_is_an_error():
 
 
 def test_too_many_entries_are_an_error_that_says_what_to_do():
-    with pytest.raises(ValueError, match=r"10000 entries.*shapes like \(3, 4\)"):
+    with pytest.raises(ValueError, match=r"entries 10000.*shapes like \(3, 4\)"):
         mg.gradcheck(ReLU, np.ones((100, 100)))
 
 
