@@ -6,9 +6,10 @@ What a window sees, wherever it stands, becomes a column; a convolution is then 
 
 import numpy as np
 
-from minigrad.core import Op, TensorNode
+from minigrad.core import TensorNode
 from minigrad.nn.linear import Linear
 from minigrad.nn.module import Module
+from minigrad.ops import LinearMap
 from minigrad.promises import expect
 
 
@@ -32,10 +33,10 @@ class Conv2d(Module):
         (n_out, n_in, size, _), shape = self.weight.shape, np.shape(x)
         expect(self, len(shape) == 4 and shape[1] == n_in, f"(n, {n_in}, H, W)", x=x)
         seen = Windows.do_forward(x, size=size, stride=self.stride, padding=self.padding)
-        n, *_, rows, columns = seen.shape
-        seen = np.reshape(seen, (n, n_in * size * size, rows * columns))
+        rows, *_, columns, n = seen.shape
+        seen = np.reshape(seen, (rows, n_in * size * size, columns * n))
         y = np.reshape(self.weight, (n_out, -1)) @ seen + self.bias
-        return np.reshape(y, (n, n_out, rows, columns))
+        return batch_first(np.reshape(y, (rows, n_out, columns, n)))
 
 
 class MaxPool2d(Module):
@@ -52,34 +53,38 @@ class MaxPool2d(Module):
     def forward(self, x):
         expect(self, np.ndim(x) == 4, "(n, c, H, W)", x=x)
         seen = Windows.do_forward(x, size=self.size, stride=self.stride, padding=0)
-        return np.max(seen, axis=(2, 3))
+        return batch_first(np.max(seen, axis=(2, 3)))
 
 
-class Windows(Op):
-    """All that a window sees: y[·, c, i, j, r, s] = x[·, c, stride r + i, stride s + j].
+class Windows(LinearMap):
+    """All that a window sees: y[r, c, i, j, s, ·] = x[·, c, stride r + i, stride s + j].
 
-    x (n, c, H, W) with `padding` zeros on each side; i, j < `size`. Given the `shape` of x, it goes
-    the other way, from y to the adjoint of x: a pixel gets what every place that sees it sends.
+    x (n, c, H, W) with `padding` zeros on each side; i, j < `size`. The batch comes last: pixels
+    side by side, of all images, are then side by side in memory, and are moved in one go.
     """
 
-    linear = True
+    adjoint = lambda gy, shape, **window: Overlap.do_forward(gy, shape=shape, **window)
 
-    @staticmethod
-    def forward(context, x, size, stride, padding, shape=None):
-        other_way = None if shape else x.shape
-        context.update(size=size, stride=stride, padding=padding, shape=other_way)
-        if shape:
-            *channels, _, _, rows, columns = x.shape
-            images = np.zeros((*channels, shape[2] + 2 * padding, shape[3] + 2 * padding), x.dtype)
-            for i, j in np.ndindex(size, size):
-                to = images[:, :, i : i + stride * rows : stride, j : j + stride * columns : stride]
-                to += x[:, :, i, j]
-            return images[:, :, padding : padding + shape[2], padding : padding + shape[3]]
-        if padding:
-            x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
-        views = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(2, 3))
-        return np.array(views[:, :, ::stride, ::stride].transpose(0, 1, 4, 5, 2, 3), order="C")
+    def f(x, size, stride, padding):
+        x, margin = x.transpose(2, 1, 3, 0), (padding, padding)
+        x = np.pad(x, (margin, (0, 0), margin, (0, 0))) if padding else np.ascontiguousarray(x)
+        views = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(0, 2))
+        return np.array(views[::stride, :, ::stride].transpose(0, 1, 4, 5, 2, 3), order="C")
 
-    @staticmethod
-    def backward(context, gy):
-        return Windows.do_forward(gy, **context)
+
+class Overlap(LinearMap):
+    """The other way: each pixel of x, of this `shape`, gets what every place that sees it sends."""
+
+    adjoint = lambda gx, old, shape, **window: Windows.do_forward(gx, **window)
+
+    def f(y, shape, size, stride, padding):
+        (n, c, H, W), (rows, _, _, _, columns, _) = shape, y.shape
+        x = np.zeros((H + 2 * padding, c, W + 2 * padding, n), y.dtype)
+        for i, j in np.ndindex(size, size):
+            x[i : i + stride * rows : stride, :, j : j + stride * columns : stride] += y[:, :, i, j]
+        return batch_first(x[padding : padding + H, :, padding : padding + W])
+
+
+def batch_first(x):
+    """(H, c, W, n) as (n, c, H, W)."""
+    return np.transpose(x, (3, 1, 0, 2))
