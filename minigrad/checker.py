@@ -68,7 +68,8 @@ def gradcheck(function, *inputs, **constants):
     promises.expect(gradcheck, entries <= MOST_ENTRIES, fewer, entries=entries)
     name = getattr(function, "__name__", "f").replace("<lambda>", "the function")
     rng = np.random.default_rng(0)  # random, but each time the same: reports repeat
-    found, facts = {}, {"entries": entries, "is_op": isinstance(function, type)}
+    facts = {"entries": entries, "is_op": isinstance(function, type)}
+    found = {"right": True, "name": name, "facts": facts}
     with np.errstate(all="ignore"):
         try:
             trial = Trial(function, constants, xs, rng)
@@ -76,11 +77,9 @@ def gradcheck(function, *inputs, **constants):
             facts["kinks"] = sum(_compare(trial, i, rng) for i in trial.floats)
             _call_again(trial, rng)
             found["second_order"], facts["reason"] = _second_order(trial, rng)
-        except Mistake as mistake:
-            found |= {k: mistake.facts.pop(k, None) for k in ("input", "entry")}
-            found |= {"mistake": mistake.name, "right": False}
-            facts |= mistake.facts
-    return Report(**{"right": True, "name": name, "facts": facts} | found)
+        except Mistake as error:
+            found |= vars(error) | {"right": False, "facts": facts | error.facts}
+    return Report(**found)
 
 
 class Trial:
@@ -105,9 +104,8 @@ class Trial:
         self.got, self.slopes, self.noise = ([None] * len(xs) for _ in range(3))
         for i in self.floats:
             self.got[i] = self.settled(i, self.shares[i])
-            shape = np.shape(xs[i])
-            found = np.array([self.slope(i, k, -1, 1) for k in np.ndindex(shape)])
-            self.slopes[i], self.noise[i] = found.T.reshape(2, *shape)
+            found = np.array([self.slope(i, k, -1, 1) for k in np.ndindex(np.shape(xs[i]))])
+            self.slopes[i], self.noise[i] = found.T.reshape(2, *np.shape(xs[i]))
 
     def forward(self, xs):
         """Run it: the outputs, and a function from cotangents to what backward returns."""
@@ -145,9 +143,10 @@ class Trial:
 
     def settled(self, i, share):
         """A share made to fit as the engine does: summed where the input was repeated."""
-        if share is None or share is Ellipsis:
+        shape = np.shape(self.xs[i])
+        if self.is_op and (share is None or share is Ellipsis):
             raise Mistake("missing-return", input=i, found=share)
-        share, shape = promises.as_array(share), np.shape(self.xs[i])
+        share = np.zeros(shape) if share is None else promises.as_array(share)
         if share.dtype.kind != "f":
             raise Mistake("dtype", input=i, found=share.dtype)
         if share.shape in map(np.shape, self.ys) and promises.broadcasts(shape, share.shape):
@@ -206,6 +205,15 @@ class Trial:
             return False  # where a curve only bends, the two sides approach each other as h does 0
         return min(closer) <= got <= max(closer) or any(close(got, s, 10 * noise) for s in closer)
 
+    def judged(self, i):
+        """Which entries of the gradient of input i have no excuse; how many have a kink for one."""
+        wrong, kinks = self.wrong(i, self.got[i]), 0
+        for k in map(tuple, np.argwhere(wrong)):
+            wrong[k] = not self.is_rounding(i, k)
+            if wrong[k] and self.is_kink(i, k):
+                wrong[k], kinks = False, kinks + 1
+        return wrong, kinks
+
 
 def close(a, b, noise):
     """Whether gradients agree with slopes, entry by entry, up to the noise that the slopes have.
@@ -222,21 +230,17 @@ def _compare(trial, i, rng):
     """Check the gradient of input i, entry by entry. Returns how many entries lie at a kink."""
     got, slopes, x = trial.got[i], trial.slopes[i], np.asarray(trial.xs[i])
     if got.shape != x.shape:
-        name, detail = diagnose(trial, i, rng)
-        raise Mistake(name or "shape", input=i, found=got.shape, expected=x.shape, detail=detail)
-    wrong, kinks = trial.wrong(i, got), 0
-    for k in map(tuple, np.argwhere(wrong)):
-        wrong[k] = not trial.is_rounding(i, k)
-        if wrong[k] and trial.is_kink(i, k):
-            wrong[k], kinks = False, kinks + 1
+        raise diagnose(trial, i, rng, found=got.shape, expected=x.shape)
+    wrong, kinks = trial.judged(i)
     if kinks and kinks == x.size:
-        raise Mistake("kink", input=i)
+        raise Mistake("kink", i)
     if wrong.any():
         distance = np.where(wrong, np.nan_to_num(np.abs(got - slopes), nan=np.inf), -1.0)
         k = tuple(int(n) for n in np.unravel_index(np.argmax(distance), x.shape))
-        inside = np.isfinite(slopes[k])
-        name, detail = diagnose(trial, i, rng) if inside else ("outside-the-domain", "")
-        raise Mistake(name, input=i, entry=k, at=x[k], wrong=wrong, detail=detail)
+        spot, inside = dict(entry=k, at=x[k], wrong=wrong), np.isfinite(slopes[k])
+        raise (
+            diagnose(trial, i, rng, **spot) if inside else Mistake("outside-the-domain", i, **spot)
+        )
     return kinks
 
 
@@ -268,23 +272,17 @@ def _second_order(trial, rng):
         return tuple(share for share in shares if share is not None)
 
     def along(*steps):
-        moved = zip(xs, steps, ways, strict=True)
-        return pulled(*[x if way is None else x + step * way for x, step, way in moved])
+        return pulled(*[x if way is None else x + s * way for x, s, way in zip(xs, steps, ways)])
 
     try:
         second = Trial(along, {}, [*np.zeros(len(xs))], rng)
-        if all(second.agrees(i, second.got[i]) for i in second.floats):
-            return (True if second.ys else None), ""
-        second = Trial(pulled, {}, xs, rng)
-    except Mistake as mistake:
-        return None, mistake.facts.get("error", mistake.name)
-    for i in second.floats:
-        try:
-            _compare(second, i, rng)
-        except Mistake as mistake:
-            if mistake.name != "kink":
-                raise Mistake("second-order") from None
-    return True, ""
+        if not all(second.agrees(i, second.got[i]) for i in second.floats):
+            second = Trial(pulled, {}, xs, rng)
+    except Mistake as error:
+        return None, error.facts.get("error", error.mistake)
+    if any(second.judged(i)[0].any() for i in second.floats):
+        raise Mistake("second-order")
+    return (True if second.ys else None), ""
 
 
 def _as_op(function):
@@ -295,11 +293,7 @@ def _as_op(function):
         context["ys"] = ys = as_tuple(function(*nodes, **constants))
         return tuple(getattr(y, "value", y) for y in ys)
 
-    def backward(context, *gs):
-        nodes = context["nodes"]
-        shares = _pull(context["ys"], gs, nodes)
-        return tuple(np.zeros(np.shape(x)) if g is None else g for x, g in zip(nodes, shares))
-
+    backward = lambda context, *gs: _pull(context["ys"], gs, context["nodes"])
     methods = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
     return type("Recorded", (Op,), methods)
 
