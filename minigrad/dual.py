@@ -13,7 +13,7 @@ f(v + v̇ ε) = f(v) + f'(v) v̇ ε, with the primal v on the left and the tange
 
 import numpy as np
 
-from minigrad.promises import PIECEWISE_CONSTANT, Methods
+from minigrad.promises import PIECEWISE_CONSTANT, Methods, expect, leaf_value, no_rule
 
 
 class Dual(Methods, np.lib.mixins.NDArrayOperatorsMixin):
@@ -27,13 +27,10 @@ class Dual(Methods, np.lib.mixins.NDArrayOperatorsMixin):
     __slots__ = ("primal", "tangent")
 
     def __init__(self, primal, tangent=0.0):
-        primal = np.asarray(primal, dtype=float if isinstance(primal, int) else None)
-        tangent = np.asarray(tangent, dtype=primal.dtype)
-        if primal.dtype.kind != "f":
-            raise TypeError(f"a dual number holds floats, not {primal.dtype}: use x.astype(float)")
-        if tangent.shape not in ((), primal.shape):
-            raise ValueError(f"tangent of shape {tangent.shape} for a primal of {primal.shape}")
-        self.primal, self.tangent = primal[()], np.broadcast_to(tangent, primal.shape)[()]
+        self.primal = leaf_value(primal)
+        tangent = np.asarray(tangent, dtype=self.dtype)
+        expect(Dual, tangent.shape in ((), self.shape), f"shape {self.shape}", tangent=tangent)
+        self.tangent = np.broadcast_to(tangent, self.shape)[()]
 
     shape = property(lambda self: np.shape(self.primal))
     ndim = property(lambda self: np.ndim(self.primal))
@@ -90,7 +87,7 @@ def _apply(function, args, kwargs):
         return Dual(y, RULES[function](y, primals, tangents, **kwargs) + np.zeros_like(y))
     if function in PIECEWISE_CONSTANT:
         return function(*map(_primal, args), **kwargs)
-    raise TypeError(f"dual numbers have no rule for np.{function.__name__}; use one that has")
+    return no_rule(function)
 
 
 def _tangent_like(x):

@@ -86,8 +86,8 @@ def leaf_value(value):
     array = as_array(value)
     if array.dtype.kind != "f":
         raise TypeError(
-            f"a TensorNode holds floats, not {array.dtype}: a derivative asks what a tiny step "
-            "does. Use value.astype(float); constants, labels and indices need no node."
+            f"nodes and dual numbers hold floats, not {array.dtype}: a derivative asks what a tiny "
+            "step does. Use value.astype(float); constants, labels and indices need no node."
         )
     return array[()]
 

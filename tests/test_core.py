@@ -772,7 +772,7 @@ def test_float32_survives_losses_and_higher_derivatives():
 
 @pytest.mark.parametrize("value", [np.arange(3), [1, 2, 3], True, np.array([True]), 1j, "a", None])
 def test_leaves_that_are_not_floats_are_refused(value):
-    with pytest.raises(TypeError, match="holds floats"):
+    with pytest.raises(TypeError, match="hold floats"):
         mg.TensorNode(value)
 
 
