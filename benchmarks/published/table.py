@@ -80,7 +80,7 @@ def steps(document, network):
     return [
         {
             "change": step["step"],
-            "validation cross-entropy": spread(step["valid"], 3),
+            "cross-entropy": spread(step["valid"], 3),
             "accuracy": spread(step["valid_accuracy"], 3),
             "CPU seconds": spread(step["cpu_seconds"], 1),
             "parameters": f"{step['parameters']:,}",

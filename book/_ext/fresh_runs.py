@@ -11,6 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from docutils import nodes
 from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
@@ -83,8 +84,39 @@ def forget_failed_build(app, exception):
         (Path(app.doctreedir) / "environment.pickle").unlink(missing_ok=True)
 
 
+def tell_runs(app, doctree, docname):
+    """myst-nb's table of runs, by the titles of the pages and in their order, with the sum.
+
+    Page, date and seconds are kept: a build with a cell that failed is not published.
+    """
+    table = next(doctree.findall(nodes.table), None)
+    if not docname.endswith("status") or table is None:
+        return
+    env, order, waiting = app.env, [], [app.config.root_doc]
+    while waiting:
+        order.append(waiting.pop())
+        waiting += reversed(env.toctree_includes.get(order[-1], []))
+    rows = {row[0].astext(): row for row in table.findall(nodes.row)}
+    head = rows.pop("Document")
+    seconds = [float(row[3].astext()) for row in rows.values() if row[3].astext() != "-"]
+    for entry, words in zip(head, ("Page", "Ran", "", "Seconds", ""), strict=True):
+        entry[:] = [nodes.paragraph(text=words)]
+    for page, row in rows.items():
+        for text in list(row[0].findall(nodes.Text)):
+            text.parent.replace(text, nodes.Text(env.titles[page].astext()))
+    for row in [head, *rows.values()]:
+        row[:] = [row[0], row[1], row[3]]
+    together = ("Together", "", f"{sum(seconds):.1f}")
+    last = nodes.row("", *[nodes.entry("", nodes.paragraph(text=words)) for words in together])
+    body = nodes.tbody("", *[rows[page] for page in order if page in rows], last)
+    group, columns = table[0], list(table.findall(nodes.colspec))[:3]
+    group["cols"] = len(columns)
+    group[:] = [*columns, *group.findall(nodes.thead), body]
+
+
 def setup(app):
     app.connect("env-get-outdated", mark_outdated)
+    app.connect("doctree-resolved", tell_runs)
     app.connect("source-read", use_own_cache)
     app.connect("env-merge-info", merge_fingerprints)
     app.connect("build-finished", forget_failed_build)
