@@ -142,6 +142,12 @@ def op_cases():
         ((3,), (5, 3, 2)),
     ]:  # fmt: skip
         yield "matmul", lambda a, b: a @ b, [some(*left), some(*right)]
+    affine = mg.ops.Affine.do_forward
+    for rows in [(2, 3), (5, 2, 3)]:
+        yield "affine", affine, [some(*rows), some(3, 4), some(4)]
+        x = some(*rows)
+        yield "affine", lambda w, b, x=x: affine(x, w, b), [some(3, 4), some(4)]
+    yield "affine", lambda b: affine(TIES, np.eye(3), b), [some(3)]
     yield "reshape", lambda x: np.reshape(x, (3, 4)), [some(2, 6)]
     yield "reshape", lambda x: np.reshape(x, (2, -1)), [some(4, 3)]
     yield "reshape", lambda x: np.reshape(x, -1), [some(4, 3)]

@@ -545,6 +545,15 @@ export const OPS = {
     jvp: ([ta, tb], [a, b]) => (ta === null ? matmul(a, tb) : tb === null ? matmul(ta, b) : plus(matmul(ta, b), matmul(a, tb))),
     vjp: matmulGradient,
   },
+  // A layer of a network in one op. Its derivatives are those of its two halves.
+  affine: {
+    arity: 3,
+    symbol: "xW + b",
+    forward: ([x, w, b]) => plus(matmul(x, w), b),
+    jvp: ([tx, tw, tb], [x, w, b], y) =>
+      OPS.add.jvp([tx === null && tw === null ? null : OPS.matmul.jvp([tx, tw], [x, w]), tb], [matmul(x, w), b], y),
+    vjp: (slot, gradient, [x, w, b], y) => (slot < 2 ? matmulGradient(slot, gradient, [x, w]) : OPS.add.vjp(1, gradient, [y, b], y)),
+  },
 
   sum: { symbol: "Σ", ...reducing((x, groups) => groupSums(x, groups), (x) => new Float64Array(x.length).fill(1)) },
   mean: {

@@ -9,7 +9,7 @@ import pytest
 import traitlets
 
 import minigrad as mg
-from minigrad.nn import Linear, Module
+from minigrad.nn import MLP, Module
 from minigrad.widgets import GraphXray
 from minigrad.widgets.x_ray import PROGRAMS, Run, leaf, page_ops, recorded, x_ray
 
@@ -324,6 +324,17 @@ def test_functions_of_the_reader_are_groups_too():
     ]
 
 
+def test_the_networks_of_the_package_fold_too():
+    whole = x_ray(
+        lambda net, x: np.sum(net(x)), {"net": MLP([2, 3, 1], rng=0), "x": np.ones((4, 2))}
+    )
+    assert paths(whole) == (
+        ["net/", "net/layers.0/", "net/layers.1/"],
+        ["net/layers.0/", "net/", "net/layers.1/", ""],
+    )
+    assert [step["class"] for step in whole["steps"]] == ["Affine", "Tanh", "Affine", "Sum"]
+
+
 def test_a_group_is_one_piece_of_the_list():
     """Nothing of anybody else's lies between two steps of a group, so folding makes no cycle."""
 
@@ -342,11 +353,10 @@ def test_a_group_is_one_piece_of_the_list():
 def test_python_refuses_a_program_that_it_cannot_show_and_says_why():
     with pytest.raises(TypeError, match="returned ndarray; the x-ray needs a node"):
         x_ray(lambda x: x.value, {"x": np.ones(2)})
-    with pytest.raises(ValueError, match="uses affine, which the page's engine does not have"):
-        x_ray(
-            lambda layer, x: np.sum(layer(x)), {"layer": Linear(2, 1, rng=0), "x": np.ones((3, 2))}
-        )
-    assert {"matmul", "tanh", "logsumexp"} <= page_ops()
+    scores, labels = np.ones((2, 3)), np.array([0, 2])
+    with pytest.raises(ValueError, match="uses crossentropy, which the page's engine does"):
+        x_ray(mg.cross_entropy, {"logits": scores, "labels": labels})
+    assert {"matmul", "affine", "tanh", "logsumexp"} <= page_ops()
 
 
 def box(page, name):
