@@ -175,6 +175,7 @@ def broken_museum(tmp_path, change):
     (tmp_path / "conf.py").write_text(
         f"import sys\nsys.path.insert(0, {str(ROOT / 'book' / '_ext')!r})\n"
         "extensions = ['myst_parser', 'source_coverage', 'errata_museum']\n"
+        "suppress_warnings = ['app']\n"  # another Sphinx may have run in this process
         "root_doc = 'book/errata-museum'\nexclude_patterns = ['book/errata-museum/*', 'out']\n"
     )
     warnings = StringIO()
