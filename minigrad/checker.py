@@ -93,14 +93,13 @@ class Trial:
         self.is_op = isinstance(function, type)
         self.op = function if self.is_op else _as_op(function)
         self.floats = [i for i, x in enumerate(xs) if _is_float(x)]
-        self.ys, _ = self.forward(xs)
-        draw = rng.standard_normal if rng else np.ones
-        self.gs = [np.asarray(draw(np.shape(y)))[()] for y in self.ys]
         with strict():  # here alone: it takes half of the time
-            again, backward = self.forward(xs)
+            (self.ys, self.backward), (again, self.other) = self.forward(xs), self.forward(xs)
             if not all(map(_identical, self.ys, again)):
                 raise Mistake("impure-forward")
-            self.shares = backward(self.gs)
+            draw = rng.standard_normal if rng else np.ones
+            self.gs = [np.asarray(draw(np.shape(y)))[()] for y in self.ys]
+            self.shares = [copy(share) for share in self.backward(self.gs)]
         self.got, self.slopes, self.noise = ([None] * len(xs) for _ in range(3))
         for i in self.floats:
             self.got[i] = self.settled(i, self.shares[i])
@@ -161,13 +160,14 @@ class Trial:
         """Another point, with the same signs, and most likely in the same domain."""
         return [x * rng.uniform(0.7, 0.95, np.shape(x)) if _is_float(x) else x for x in self.xs]
 
-    def agrees(self, i, gradient):
-        """Whether this gradient would be right for input i."""
-        return np.shape(gradient) == self.slopes[i].shape and not self.wrong(i, gradient).any()
+    def agrees(self, i, share=None):
+        """Whether the gradient of input i is right; or would be, if this were returned."""
+        got = self.got[i] if share is None else self.settled(i, share)
+        return got.shape == self.slopes[i].shape and not self.wrong(i, got).any()
 
-    def wrong(self, i, gradient):
+    def wrong(self, i, got):
         """Which entries of this gradient would be wrong for input i."""
-        return np.asarray(~close(gradient, self.slopes[i], self.noise[i]))
+        return np.asarray(~close(got, self.slopes[i], self.noise[i]))
 
     def slope(self, i, k, left, right):
         """One difference quotient of Σ w ∘ f, and how much of it may be rounding.
@@ -235,8 +235,8 @@ def _compare(trial, i, rng):
     if kinks and kinks == x.size:
         raise Mistake("kink", i)
     if wrong.any():
-        distance = np.where(wrong, np.nan_to_num(np.abs(got - slopes), nan=np.inf), -1.0)
-        k = tuple(int(n) for n in np.unravel_index(np.argmax(distance), x.shape))
+        distance = np.nan_to_num(np.abs(got - slopes), nan=np.inf)
+        k = max(map(tuple, np.argwhere(wrong).tolist()), key=distance.__getitem__)
         spot, inside = dict(entry=k, at=x[k], wrong=wrong), np.isfinite(slopes[k])
         raise (
             diagnose(trial, i, rng, **spot) if inside else Mistake("outside-the-domain", i, **spot)
@@ -246,12 +246,10 @@ def _compare(trial, i, rng):
 
 def _call_again(trial, rng):
     """The same call gives the same gradients, whatever was computed in between."""
-    (_, backward), (_, other) = trial.forward(trial.xs), trial.forward(trial.xs)
-    first = [np.array(share) for share in backward(trial.gs)]
-    for name, again in (("second-call-differs", backward), ("stale-context", other)):
-        if not all(map(_identical, first, again(trial.gs))):
+    trial.forward(trial.nearby(rng))
+    for name, again in (("stale-context", trial.other), ("second-call-differs", trial.backward)):
+        if not all(map(_identical, trial.shares, again(trial.gs))):
             raise Mistake(name)
-        trial.forward(trial.nearby(rng))
 
 
 def _second_order(trial, rng):
@@ -276,7 +274,7 @@ def _second_order(trial, rng):
 
     try:
         second = Trial(along, {}, [*np.zeros(len(xs))], rng)
-        if not all(second.agrees(i, second.got[i]) for i in second.floats):
+        if not all(map(second.agrees, second.floats)):
             second = Trial(pulled, {}, xs, rng)
     except Mistake as error:
         return None, error.facts.get("error", error.mistake)

@@ -53,7 +53,7 @@ def diagnose(trial, i, rng, **facts):
 def _holds(trial, i, test):
     with suppress(Exception):  # a repair that shapes forbid
         found = test()
-        return found if isinstance(found, bool) else trial.agrees(i, trial.settled(i, found))
+        return found if isinstance(found, bool) else trial.agrees(i, found)
 
 
 def explanations(t, i):
@@ -68,8 +68,8 @@ def explanations(t, i):
     yield "zero-everywhere", "", lambda: not np.any(g)
     yield "ignores-the-incoming-gradient", "", lambda: np.array_equal(times(-2.0), g)
     for j in t.floats:
-        if j != i and not t.agrees(j, t.got[j]):
-            yield "wrong-order", f"{j}", lambda: t.shares[j]
+        swapped = lambda: j != i and not t.agrees(j) and t.agrees(i, t.shares[j])
+        yield "wrong-order", f"{j}", swapped
     yield "sign", "", lambda: -g
     yield "transposed", "", lambda: np.swapaxes(share, -1, -2)
     yield "reshape", f"{x.shape}", lambda: np.reshape(g, x.shape)
@@ -87,8 +87,7 @@ def explanations(t, i):
         with suppress(Exception):  # not written with functions that nodes know
             yield from Recording(t, i, xs).explanations()
     yield "not-linear", "", lambda: not np.allclose(-g, times(-1.0))
-    ones = t.at(t.xs)
-    yield "only-right-for-ones", "", lambda: ones.agrees(i, ones.got[i])
+    yield "only-right-for-ones", "", lambda: t.at(t.xs).agrees(i)
     for sign, where in (("negative", x < 0), ("positive", x > 0)):
         if np.all(where[wrong]) and 2 * wrong.sum() > where.sum():
             yield f"wrong-where-{sign}", "", lambda: not np.all(where)
@@ -145,11 +144,10 @@ class Recording:
                     where = f"in {self.name(record.outputs[0])}, {what}, and it is right"
                     yield name, where, lambda: self.replay(record, make)
         y = self.values["the output"]
-        outputs = {n for n, value in self.values.items() if np.array_equal(value, y)}
         for old, node in self.nodes.items():
             for new, value in self.values.items():
-                name = "input-for-output" if new in outputs else "wrong-operand"
-                name = "output-for-input" if old in outputs else name
+                name = "input-for-output" if np.array_equal(value, y) else "wrong-operand"
+                name = "output-for-input" if np.array_equal(_raw(node), y) else name
                 what = f"put {new} in the place of {old}, and it is right"
                 yield name, what, lambda: self.replay(known={id(node): value})
 
@@ -213,8 +211,7 @@ def _sums(record, recording):
         inner = getattr(operand, "source", None)
         if record.op is ops.Multiply and inner and inner.op in sums:
             what = f"{recording.name(record.inputs[1 - k])} belongs inside the sum"
-            terms = inner.inputs[0].value
-            yield "index-swap", what, lambda *ab: _again(inner, [terms * ab[1 - k]])
+            yield "index-swap", what, lambda *ab: _again(inner, [_raw(inner.inputs[0]) * ab[1 - k]])
         if record.op in sums and inner and inner.op is ops.Multiply:
             for a, b in (inner.inputs, inner.inputs[::-1]):
                 outside = lambda _: _again(record, [_raw(b)]) * _raw(a)
@@ -228,9 +225,8 @@ def _factor(record, recording):
         factors += [(name, p), (f"{name}²", p * p), (f"(1 - {name})", 1 - p)]
         factors += [(f"(1 + {name})", 1 + p), (f"(1 - {name}²)", 1 - p * p)]
         factors += [(f"ln {name}", np.log(p)), (f"exp {name}", np.exp(p))]
-        for axis in range(p.ndim if record.outputs[0] is recording.result else 0):
-            total = np.sum(p, axis=axis, keepdims=True)
-            factors.append((f"the sum of {name} over axis {axis}", total))
+        axes = range(p.ndim if record.outputs[0] is recording.result else 0)
+        factors += [(f"the sum of {name} over axis {k}", p.sum(k, keepdims=True)) for k in axes]
     for name, q in factors:
         yield "missing-factor", f"multiply by {name}", lambda *a: _again(record, a) * q
         yield "missing-factor", f"divide by {name}", lambda *a: _again(record, a) / q
