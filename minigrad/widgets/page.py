@@ -5,6 +5,7 @@ imports its neighbours (`engine.js`, `toolkit.js`) like any other; a widget in a
 built book travels as one text, so `bundle` puts the imported modules in front of it.
 """
 
+import json
 import re
 from base64 import b64encode
 from functools import cache
@@ -61,14 +62,24 @@ def bundle(path):
     return "\n".join([*modules.values(), main])
 
 
+# The styles that all widgets share stand once in a notebook, before those of each: a copy behind
+# them, with the next widget, would change what they say.
+SHARED = f"""{{
+  const shared = document.getElementById("mg-toolkit") ?? document.createElement("style");
+  shared.id = "mg-toolkit";
+  shared.textContent = {json.dumps((HERE / "toolkit.css").read_text(encoding="utf-8"))};
+  document.head.insertBefore(shared, document.querySelector("head style[id^='minigrad.widgets']"));
+}}
+"""
+
+
 class PageWidget(anywidget.AnyWidget):
     """An anywidget whose module and styles lie in the folder `widgets/<folder>`, named after it."""
 
     def __init_subclass__(cls, folder=None, **options):
         if folder is not None:  # traitlets makes nameless subclasses of its own, which inherit
-            cls._esm = bundle(HERE / folder / f"{folder}.js")
-            styles = [HERE / "toolkit.css", HERE / folder / f"{folder}.css"]
-            cls._css = "\n".join(path.read_text(encoding="utf-8") for path in styles)
+            cls._esm = SHARED + bundle(HERE / folder / f"{folder}.js")
+            cls._css = (HERE / folder / f"{folder}.css").read_text(encoding="utf-8")
         super().__init_subclass__(**options)
 
 
