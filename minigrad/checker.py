@@ -237,10 +237,10 @@ def _compare(trial, i, rng):
     if wrong.any():
         distance = np.nan_to_num(np.abs(got - slopes), nan=np.inf)
         k = max(map(tuple, np.argwhere(wrong).tolist()), key=distance.__getitem__)
-        spot, inside = dict(entry=k, at=x[k], wrong=wrong), np.isfinite(slopes[k])
-        raise (
-            diagnose(trial, i, rng, **spot) if inside else Mistake("outside-the-domain", i, **spot)
-        )
+        spot = dict(entry=k, at=x[k], wrong=wrong)
+        if not np.isfinite(slopes[k]):
+            raise Mistake("outside-the-domain", i, **spot)
+        raise diagnose(trial, i, rng, **spot)
     return kinks
 
 

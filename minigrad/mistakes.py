@@ -68,8 +68,7 @@ def explanations(t, i):
     yield "zero-everywhere", "", lambda: not np.any(g)
     yield "ignores-the-incoming-gradient", "", lambda: np.array_equal(times(-2.0), g)
     for j in t.floats:
-        swapped = lambda: j != i and not t.agrees(j) and t.agrees(i, t.shares[j])
-        yield "wrong-order", f"{j}", swapped
+        yield "wrong-order", f"{j}", lambda: j != i and not t.agrees(j) and t.agrees(i, t.shares[j])
     yield "sign", "", lambda: -g
     yield "transposed", "", lambda: np.swapaxes(share, -1, -2)
     yield "reshape", f"{x.shape}", lambda: np.reshape(g, x.shape)
