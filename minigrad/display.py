@@ -453,19 +453,22 @@ def epochs(history, total, shown):
 
     It tells what each epoch has added to the history; a line for each, where tqdm is missing.
     """
-    numbers = range(len(history.get("loss", ())), total)
-    tell = print if shown else lambda line: None
+    start, bar = len(history.get("loss", ())), None
     if shown:
         with contextlib.suppress(ImportError):  # of tqdm, or in a notebook of ipywidgets
             from tqdm.auto import tqdm
 
-            numbers = tqdm(numbers, initial=numbers.start, total=total, unit="epoch")
-            tell = numbers.set_postfix_str
-    for epoch in numbers:
-        yield epoch
-        last = {name: values[-1] for name, values in history.items() if name not in UNTOLD}
-        told = [f"{name} {value:.3g}" for name, value in last.items() if value is not None]
-        tell(f"epoch {epoch + 1}: {', '.join(told)}")
+            bar = tqdm(initial=start, total=total, unit=" epochs")
+    with contextlib.closing(bar) if bar else contextlib.nullcontext():
+        for epoch in range(start, total):
+            yield epoch
+            last = {name: values[-1] for name, values in history.items() if name not in UNTOLD}
+            told = [f"{name} {value:.3g}" for name, value in last.items() if value is not None]
+            if bar:
+                bar.set_postfix_str(", ".join(told), refresh=False)
+                bar.update()
+            elif shown:
+                print(f"epoch {epoch + 1}: {', '.join(told)}")
 
 
 UNTOLD = {"rate", "seconds", "best"}
