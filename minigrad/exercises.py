@@ -93,6 +93,7 @@ OPTIONAL = ["mistakes", "tags", "covers", "page", "typed", "computed"]
 CODE = ("set-up", "answer", "solution", "public-check", "hidden-check")
 WORDS = {"prose": "prose", "solution": "remark"}  # tag of a text cell -> its name in Exercise.cells
 SECRET = ("solution", "remark", "hidden-check")
+MARKED = re.compile(r"`([^`]+)`|(?<!\w)\*(\w[^*`\n]*)\*(?!\w)")  # code, and *stress*
 CELL = re.compile(
     r"^(?P<fence>`{3,})\{code-cell\}.*\n(?P<options>(?::.*\n)*)(?P<code>(?s:.*?))^(?P=fence)`*[ ]*$"
     r"|^\+\+\+[ ]*(?P<meta>\{[^\n]*\})?[ ]*$",
@@ -447,9 +448,14 @@ class Report:
         edge = {"right": "#009E73", "wrong": "#D55E00"}.get(self.outcome, "#0072B2")
         lines = html.escape("\n".join(self.lines)).replace("\n", "<br>")
         text = f"<strong>{self.outcome.capitalize()}.</strong> {lines}"
-        text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
+        text = MARKED.sub(_marked, text)
         style = f"border-left: 0.3em solid {edge}; padding: 0.3em 0.9em"
         return f'<div class="check-report" style="{style}">{text}</div>'
+
+
+def _marked(found):
+    code, stressed = found.groups()
+    return f"<code>{code}</code>" if code else f"<em>{stressed}</em>"
 
 
 def check(id, *answers):

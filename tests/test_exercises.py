@@ -37,7 +37,7 @@ DOUBLE = (
     HEAD.format(id="double", type="C", points=3, answer="[double]", solution="public")
     + """mistakes:
   - name: squares
-    message: You squared `x`.
+    message: You squared `x`; *double* it.
     answer: "def double(x): return x * x"
   - name: forgets-to-return
     message: There is no `return`.
@@ -276,8 +276,9 @@ def test_what_came_before_an_open_gap_is_told(sample):
 def test_a_mistake_is_recognised_though_the_rest_differs(sample):
     """Right up to the first wrong result like the mistake, then worse: still that mistake first."""
     report = exercises.check("double", lambda x: x * x if x[0] > 0 else np.zeros(2))
-    assert report.mistake == "squares" and "You squared `x`." in str(report)
-    assert "<code>x</code>" in report._repr_html_()
+    assert report.mistake == "squares" and "You squared `x`;" in str(report)
+    told = report._repr_html_()
+    assert "<code>x</code>" in told and "<em>double</em>" in told
 
 
 def test_an_exception_is_told_in_one_line(sample):

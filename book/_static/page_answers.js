@@ -37,10 +37,17 @@ function mark(form, field, state, words) {
   field.setAttribute("aria-describedby", verdict.id);
 }
 
-// Words, with `code` set as code.
+// Words, with `code`, *stress* and $formulas$.
 function tell(place, words) {
-  const parts = words.split("`").map((part, i) => (i % 2 ? Object.assign(document.createElement("code"), { textContent: part }) : part));
+  const kinds = { "`": ["code", ""], "*": ["em", ""], $: ["span", "math"] };
+  const parts = words.split(/(`[^`]+`|(?<!\w)\*\w[^*`]*\*(?!\w)|\$[^$]+\$)/).map((part) => {
+    const [tag, className] = kinds[part[0]] ?? [];
+    if (!tag || part.length < 3 || part.at(-1) !== part[0]) return part;
+    const inside = part.slice(1, -1);
+    return Object.assign(document.createElement(tag), { className, textContent: className ? `\\(${inside}\\)` : inside });
+  });
   place.replaceChildren(...parts);
+  window.MathJax?.typesetPromise?.([place]);
 }
 
 // The named mistake that agrees longest with what was written, and at least up to the first field that is wrong.

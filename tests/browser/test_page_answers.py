@@ -6,6 +6,7 @@ import pytest
 
 REVERSE = "book/derivatives/reverse-mode.html"
 ENGINE = "book/engine/an-engine-you-can-read.html"
+EXTEND = "book/engine/extend-it.html"
 
 
 @pytest.fixture
@@ -74,6 +75,18 @@ def test_choices(form):
     fill(quiz, "an OpNode", "the class Add", "Add.forward", "None", "None")
     quiz.get_by_role("button", name="Check").click()
     said(quiz, "Right. All 5 agree")
+
+
+def test_a_bug_hunt_is_judged_and_its_message_has_formulas_and_stress(form):
+    """Of the printed derivation line E is believed; the message has TeX and a stressed word."""
+    page, hunt = form(EXTEND, "printed-derivation")
+    fill(hunt, "wrong", "right", "wrong", "wrong", "wrong", "right")
+    hunt.get_by_role("button", name="Check").click()
+    said(hunt, "5 of 6 are right. Likely cause: Line B is wrong")
+    page.wait_for_function("() => document.querySelector('.page-answers-said mjx-container')")
+    told = hunt.get_by_role("status")
+    assert "$" not in told.inner_text() and "*" not in told.inner_text()
+    assert told.locator("em").inner_text() == "output"
 
 
 def test_answers_are_kept_and_cleared(form):
