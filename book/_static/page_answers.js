@@ -20,7 +20,7 @@ async function read(field, expected) {
   const several = expected.length > 1;
   const bare = several && !/[a-z]/i.test(text) ? text.replace(/[()[\]]/g, "") : text; // (1, 2, 3) as in Python
   const numbers = await Promise.all(bare.split(several ? /[,;]/ : /;/).map(number));
-  if (numbers.length !== expected.length) throw new Error(`${numbers.length} numbers where ${expected.length} are wanted`);
+  if (numbers.length !== expected.length) throw new Error(`${numbers.length} given, ${expected.length} wanted`);
   return numbers;
 }
 
