@@ -74,3 +74,12 @@ window.addEventListener("afterprint", () => {
   for (const details of before.folded) details.open = false;
   before = null;
 });
+
+// Paper is white: what is read in the dark is printed in the light.
+const paper = matchMedia("print");
+let onScreen;
+paper.addEventListener("change", () => {
+  const { dataset } = document.documentElement;
+  if (paper.matches) [onScreen, dataset.theme] = [dataset.theme, "light"];
+  else dataset.theme = onScreen;
+});

@@ -228,7 +228,7 @@ def test_a_slip_of_the_pen_is_explained(line, words):
 def demo(open_page, package_site):
     def open_demo(fragment="", query="&", words=True, **options):
         page = open_page(f"{package_site}/{DEMO}{query}{fragment}", **{"width": 900, **options})
-        page.locator(".mg-lab-verdict").wait_for()
+        page.locator(".mg-outcome").wait_for()
         if words:
             said = BackwardLab().words
             page.evaluate("words => model.set('words', words)", said)
@@ -358,7 +358,7 @@ def test_the_table_has_every_entry(demo):
     page = demo(query="&op=divide")
     page.get_by_role("switch", name="Show as table").check()
     rows = page.locator(".mg-table tbody tr")
-    assert rows.count() == 12 and not page.locator(".mg-lab-picture").is_visible()
+    assert rows.count() == 12 and not page.locator(".mg-picture").is_visible()
     assert rows.nth(6).locator("th").inner_text() == "b[0, 0]"
     assert rows.nth(6).locator("td").last.inner_text() == "✗ differs"
 

@@ -147,7 +147,7 @@ def rows(page):
 def demo(open_page, package_site):
     def open_demo(query="", fragment="", **options):
         page = open_page(f"{package_site}/{DEMO}&{query}{fragment}", **{"width": 900, **options})
-        page.locator(".mg-gm-verdict").wait_for()
+        page.locator(".mg-outcome").wait_for()
         return page
 
     return open_demo
@@ -199,10 +199,10 @@ def test_ones_let_pass_what_random_weights_find(demo, kind):
 
 def test_it_opens_on_the_check_that_sees_nothing(demo):
     page = demo()
-    assert page.locator(".mg-gm-verdict").inner_text() == "✓ passes, though wrong"
+    assert page.locator(".mg-outcome").inner_text() == "✓ passes, though wrong"
     says(page, "all 12 entries agree, so the check passes. The backward is wrong.")
     choose(page, Cotangent="random")
-    assert page.locator(".mg-gm-verdict").inner_text() == "✗ fails, rightly"
+    assert page.locator(".mg-outcome").inner_text() == "✗ fails, rightly"
     says(page, "No h brings them together: a mistake, not rounding.")
     before = rows(page)[1]
     page.get_by_role("button", name="Draw again").click()
@@ -284,7 +284,7 @@ def test_the_curve_of_a_cell(demo):
 
 def test_the_mouse_drags_h(demo):
     page = demo()
-    box = page.locator(".mg-gm-ground").bounding_box()
+    box = page.locator(".mg-ground").bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 30)
     assert float(field(page, "h").input_value()) == pytest.approx(-7, abs=0.26)
 

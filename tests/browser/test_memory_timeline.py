@@ -46,7 +46,7 @@ def says(page, words):
 
 def readings(page):
     """The peak, the steps run again, the forward steps in all."""
-    return [int(text) for text in page.locator(".mg-memory-quantity dd").all_inner_texts()]
+    return [int(text) for text in page.locator(".mg-quantity dd").all_inner_texts()]
 
 
 def field(page, name):
@@ -66,7 +66,7 @@ def places(page):
 def demo(open_page, package_site):
     def open_demo(fragment="", query="&plan=every", **options):
         page = open_page(f"{package_site}/{DEMO}{query}{fragment}", **{"width": 900, **options})
-        page.locator(".mg-memory-quantities").wait_for()
+        page.locator(".mg-quantities").wait_for()
         return page
 
     return open_demo
@@ -140,7 +140,7 @@ def test_a_checkpoint_steps_over_its_neighbour_and_stays_inside(demo):
 
 def test_the_mouse_drags_a_checkpoint(demo):
     page = demo()
-    picture = page.locator(".mg-memory-picture").bounding_box()
+    picture = page.locator(".mg-picture").bounding_box()
     box = page.locator(".mg-memory-handle").nth(4).bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     state = picture["height"] / 310 * 184 / 100  # the height of one state, in pixels
@@ -187,7 +187,7 @@ def test_the_table_has_all_plans(demo):
     page = demo()
     page.get_by_role("switch", name="Show as table").check()
     rows = page.locator(".mg-memory-tables tbody tr")
-    assert rows.count() == 5 and not page.locator(".mg-memory-picture").is_visible()
+    assert rows.count() == 5 and not page.locator(".mg-picture").is_visible()
     assert rows.nth(0).locator("td").all_inner_texts() == ["100", "0", "100", "200"]
     assert rows.nth(1).locator("td").all_inner_texts() == ["20", "90", "190", "290"]
     peak, again = halve(0, 100)

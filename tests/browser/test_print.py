@@ -51,6 +51,37 @@ def test_links_between_chapters_stay_within_the_file(book):
     assert inside > 20
 
 
+@pytest.mark.slow
+def test_what_waits_for_a_bet_is_printed(book):
+    """The fifth chapter's widget hides its numbers until the reader has placed a bet."""
+    start = book.get_destination_page_number(book.outline[2][4])
+    assert "1.711547960798" in book.pages[start].extract_text()
+
+
+CHAPTERS = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
+ALIVE = [name for name in CHAPTERS if "page-widget" in (ROOT / f"{name}.md").read_text()]
+CONTROLS = "button.mg-button, input:is([type=range], [type=checkbox], [type=radio])"
+
+
+@pytest.mark.parametrize("name", ALIVE)
+def test_on_paper_a_widget_is_a_still(open_page, site, name):
+    """Nothing to press, nothing cut off, in light colours though the page is read in the dark."""
+    page = open_page(f"{site}/{name}.html", width=877, scheme="dark")
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.emulate_media(media="print")
+    page.wait_for_function("document.documentElement.dataset.theme === 'light'")
+    for widget in page.locator(".widget-place .mg-widget").all():
+        assert widget.locator(CONTROLS).filter(visible=True).count() == 0
+        fields = widget.locator("select, input").filter(visible=True)
+        frames = fields.evaluate_all("all => all.map(e => getComputedStyle(e).borderWidth)")
+        assert set(frames) <= {"0px"}
+        assert widget.evaluate("e => getComputedStyle(e).colorScheme") == "light"
+        assert widget.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+        assert widget.locator("svg, canvas, .mg-blame-stage, .mg-swell-bars").filter(visible=True).count()
+    page.emulate_media(media="screen")
+    page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+
+
 def test_what_is_missing_is_told(tmp_path):
     run = subprocess.run([*PRINT, tmp_path], capture_output=True, text=True)
     assert run.returncode != 0 and "make book" in run.stderr

@@ -204,7 +204,7 @@ def test_examples_are_written_as_they_are_typed(demo):
 
 def test_the_point_and_the_direction_are_dragged(demo):
     page = demo()
-    box = page.locator(".mg-pad-ground").bounding_box()
+    box = page.locator(".mg-ground").bounding_box()
     centre = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(*centre)
     page.mouse.down()

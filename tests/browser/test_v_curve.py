@@ -38,7 +38,7 @@ def number(text):
 
 def readings(page):
     """The quotient, the true slope, the error."""
-    return [number(text) for text in page.locator(".mg-v-quantity dd").all_inner_texts()]
+    return [number(text) for text in page.locator(".mg-quantity dd").all_inner_texts()]
 
 
 def says(page, words):
@@ -61,7 +61,7 @@ def choose(page, **menus):
 def demo(open_page, package_site):
     def open_demo(fragment="", query="&revealed", **options):
         page = open_page(f"{package_site}/{DEMO}{query}{fragment}", **{"width": 900, **options})
-        page.locator(".mg-v-quantities").wait_for()
+        page.locator(".mg-quantities").wait_for()
         return page
 
     return open_demo
@@ -103,7 +103,7 @@ def test_a_tiny_step_sees_the_steps_between_numbers(demo):
     page = demo()
     exponent(page).fill("-15")
     assert readings(page)[2] == pytest.approx(0.06, abs=1e-3)
-    label = page.locator(".mg-v-picture").first.get_attribute("aria-label")
+    label = page.locator(".mg-picture").first.get_attribute("aria-label")
     assert "3.0 × 10⁻¹⁵ wide" in label
     path = page.locator(".mg-v-function").get_attribute("d")
     heights = {round(float(y)) for y in re.findall(r",([\d.]+)", path)}
@@ -115,7 +115,7 @@ def test_a_tiny_step_sees_the_steps_between_numbers(demo):
 
 def test_the_bet_comes_before_the_error(demo):
     page = demo(query="&")
-    hidden = page.locator(".mg-v-quantity dd").all_inner_texts()
+    hidden = page.locator(".mg-quantity dd").all_inner_texts()
     assert hidden == ["hidden"] * 3
     assert not page.locator(".mg-v-errors").is_visible()
     assert not page.locator(".mg-v-dot").is_visible()
@@ -173,7 +173,7 @@ def test_theory_lies_on_the_errors(demo):
 
 def test_the_mouse_drags_h(demo):
     page = demo()
-    box = page.locator(".mg-v-right .mg-v-ground").bounding_box()
+    box = page.locator(".mg-v-right .mg-ground").bounding_box()
     page.mouse.move(box["x"] + 5, box["y"] + box["height"] / 2)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 9, steps=4)
@@ -197,7 +197,7 @@ def test_the_keyboard_does_everything(demo):
     page.get_by_role("button", name="Reset").focus()
     page.keyboard.press("Enter")
     assert float(exponent(page).input_value()) == -4
-    assert page.locator(".mg-v-quantity dd").first.inner_text() == "hidden"
+    assert page.locator(".mg-quantity dd").first.inner_text() == "hidden"
 
 
 def test_a_typed_function(demo):
@@ -210,7 +210,7 @@ def test_a_typed_function(demo):
     assert readings(page)[1] == pytest.approx(math.exp(2) / 4, abs=1e-11)
     assert readings(page)[2] < 1e-9
     field.fill("exp(x1) / y")
-    assert '"y" is not known' in page.locator(".mg-v-mistake").inner_text()
+    assert '"y" is not known' in page.locator(".mg-mistake").inner_text()
     assert field.get_attribute("aria-invalid") == "true"
     assert readings(page)[1] == pytest.approx(math.exp(2) / 4, abs=1e-11), "the last good one stays"
     field.fill("x1 * x3")

@@ -22,8 +22,8 @@ function makeScatter() {
   const diagonal = svg("path", { class: "mg-lab-diagonal", d: `M${-FRAMED},${FRAMED}L${FRAMED},${-FRAMED}` });
   const [right, wrong] = ["right", "wrong"].map((name) => svg("path", { class: `mg-lab-${name}` }));
   const words = svg("g", { class: "mg-lab-words" }, svg("text", { x: FRAMED, y: 14, "text-anchor": "end" }, "quotient →"), svg("text", { x: 5, y: -FRAMED + 4 }, "↑ yours"));
-  const ground = svg("rect", { x: -SIDE / 2, y: -SIDE / 2, width: SIDE, height: SIDE, class: "mg-lab-ground" });
-  const element = svg("svg", { viewBox: `${-SIDE / 2} ${-SIDE / 2} ${SIDE} ${SIDE}`, class: "mg-lab-picture", role: "img" }, ground, grid, diagonal, right, wrong, words);
+  const ground = svg("rect", { x: -SIDE / 2, y: -SIDE / 2, width: SIDE, height: SIDE, class: "mg-ground" });
+  const element = svg("svg", { viewBox: `${-SIDE / 2} ${-SIDE / 2} ${SIDE} ${SIDE}`, class: "mg-picture", role: "img" }, ground, grid, diagonal, right, wrong, words);
   function update(points) {
     const largest = Math.max(1e-9, ...points.flatMap(({ got, slope }) => [got, slope].filter(Number.isFinite).map(Math.abs)));
     const at = (x) => (Number.isFinite(x) ? (x / largest) * (FRAMED - 8) : FRAMED).toFixed(1);
@@ -52,10 +52,10 @@ export default {
     const editor = h("div", { class: "mg-lab-editor" });
     const error = h("p", { class: "mg-lab-error", id: uniqueId("lab-error"), "aria-live": "polite" });
     const presets = h("div", { class: "mg-presets mg-lab-presets", role: "group", "aria-label": "Classic mistakes" });
-    const verdict = h("p", { class: "mg-lab-verdict" });
+    const verdict = h("p", { class: "mg-outcome" });
     const grids = h("div", { class: "mg-lab-grids" });
     const scatter = makeScatter();
-    const key = h("p", { class: "mg-lab-key" }, h("span", {}, "above: yours"), h("span", {}, "below: difference quotient"), h("span", {}, "✓ agrees, ✗ differs; darker: further apart"));
+    const key = h("p", { class: "mg-key" }, h("span", {}, "above: yours"), h("span", {}, "below: difference quotient"), h("span", {}, "✓ agrees, ✗ differs; darker: further apart"));
     const views = h("div", { class: "mg-lab-views" }, h("div", {}, grids, key), scatter.element);
     const hints = h("div", { class: "mg-lab-hints" });
     const table = h("div", { class: "mg-table mg-scroll", tabindex: "0", role: "group", "aria-label": "Every entry, as a table", hidden: true });
@@ -66,12 +66,12 @@ export default {
     const root = h(
       "section",
       { class: "mg-widget mg-frame mg-lab", "aria-label": "Edit the backward", "data-mg-state": url.mark },
-      h("div", { class: "mg-lab-head" }, op.element, kept),
+      h("div", { class: "mg-head" }, op.element, kept),
       editor,
       error,
       h("p", { class: "mg-lab-label", "aria-hidden": "true" }, "Classic mistakes"),
       presets,
-      h("div", { class: "mg-lab-head" }, weights.element, again),
+      h("div", { class: "mg-head" }, weights.element, again),
       verdict,
       voice.element,
       views,
@@ -210,14 +210,14 @@ export default {
             const heat = input.got === null || input.right[k] ? 0 : Math.min(1, Math.max(0.15, 1 + Math.log10(error_(input, k) / scale) / 4)) || 1;
             return h(
               "td",
-              { class: input.got !== null && !input.right[k] ? "mg-lab-differs" : null, style: `--mg-lab-heat: ${(40 * heat).toFixed(0)}%` },
+              { class: input.got !== null && !input.right[k] ? "mg-differs" : null, style: `--mg-heat: ${(40 * heat).toFixed(0)}%` },
               input.got === null ? null : h("span", { class: "mg-lab-mark" }, h("span", { "aria-hidden": "true" }, input.right[k] ? "✓ " : "✗ "), shown(got)),
               h("span", { class: "mg-lab-quotient" }, shown(input.slopes[k])),
               input.kinks[k] ? h("span", { class: "mg-lab-kink" }, "kink") : null,
               input.got === null ? null : h("span", { class: "mg-hidden" }, input.right[k] ? ", agrees" : ", differs"),
             );
           };
-          return h("table", { class: "mg-lab-grid" }, h("caption", {}, "gradient of ", h("code", {}, input.name)), h("tbody", {}, Array.from({ length: rows }, (_, row) => h("tr", {}, Array.from({ length: columns }, (_, column) => cell(row * columns + column))))));
+          return h("table", { class: "mg-heat mg-lab-grid" }, h("caption", {}, "gradient of ", h("code", {}, input.name)), h("tbody", {}, Array.from({ length: rows }, (_, row) => h("tr", {}, Array.from({ length: columns }, (_, column) => cell(row * columns + column))))));
         }),
       );
       scatter.update(found.inputs.flatMap(({ got, slopes, right }) => (got === null ? [] : slopes.map((slope, k) => ({ got: got[k], slope, right: right[k] })))));
@@ -264,7 +264,7 @@ export default {
       root.classList.toggle("mg-lab-stale", trouble !== null);
       if (trouble) {
         root.dataset.outcome = "unread";
-        verdict.className = "mg-lab-verdict";
+        verdict.className = "mg-outcome";
         verdict.textContent = "not read yet";
         const old = found?.trial.op === state.op;
         voice.say(`The line for ${inputs()[trouble.i]} cannot be read.${old ? " What is below belongs to the last line that could." : ""}`);
@@ -274,7 +274,7 @@ export default {
       }
       const [outcome, headline, words] = judged();
       root.dataset.outcome = outcome;
-      verdict.className = `mg-lab-verdict mg-lab-${outcome}`;
+      verdict.className = `mg-outcome ${outcome === "right" ? "mg-good" : "mg-bad"}`;
       verdict.textContent = headline;
       voice.say(words);
       views.hidden = state.table;

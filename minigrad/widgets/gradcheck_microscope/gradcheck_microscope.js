@@ -24,10 +24,10 @@ const named = (entry) => `row ${Math.floor(entry / COLUMNS) + 1}, column ${(entr
 
 /** The distance of one entry against h, on logarithmic axes, with the tolerance as a line. */
 function makeCurve({ onExponent }) {
-  const ground = svg("rect", { x: 0, y: 0, width: WIDE, height: TALL, class: "mg-gm-ground" });
+  const ground = svg("rect", { x: 0, y: 0, width: WIDE, height: TALL, class: "mg-ground" });
   const [grid, dots, bar, line] = ["grid", "dots", "bar", "line"].map((name) => svg("path", { class: `mg-gm-${name}` }));
   const words = svg("g", { class: "mg-gm-words" });
-  const element = svg("svg", { viewBox: `-44 -16 ${WIDE + 52} ${TALL + 50}`, class: "mg-gm-picture", role: "img" }, ground, grid, line, bar, dots, words);
+  const element = svg("svg", { viewBox: `-44 -16 ${WIDE + 52} ${TALL + 50}`, class: "mg-picture", role: "img" }, ground, grid, line, bar, dots, words);
   const across = (k) => ((k - EXPONENTS.low) / (EXPONENTS.high - EXPONENTS.low)) * WIDE;
   const down = (k) => TALL - 6 - ((Math.min(HIGHEST, Math.max(LOWEST, k)) - LOWEST) / (HIGHEST - LOWEST)) * (TALL - 12);
   const [widths, heights] = [[-12, -8, -4, 0], [-12, -8, -4, 0]];
@@ -73,12 +73,12 @@ export default {
     const step = slider({ label: h("span", { html: "log<sub>10</sub> <i>h</i>" }), name: "h, as a power of ten", ...{ min: EXPONENTS.low, max: EXPONENTS.high, step: EXPONENTS.step }, value: state.k, figures: 5, onInput: (k) => k >= -20 && k <= 1 && change({ k }) });
     const limit = slider({ label: h("span", { html: "log<sub>10</sub> tol." }), name: "tolerance, as a power of ten", min: -12, max: 0, step: 0.25, value: state.tolerance, figures: 5, onInput: (k) => k >= -20 && k <= 2 && change({ tolerance: k }) });
     const cells = Array.from({ length: ROWS * COLUMNS }, (_, entry) => h("td", { role: "gridcell", class: "mg-gm-cell", onClick: () => choose(entry), onFocus: () => state.entry !== entry && choose(entry) }));
-    const grid = h("table", { role: "grid", class: "mg-gm-grid", "aria-label": "Distance of each entry of the gradient from its quotient; arrow keys choose an entry", onKeydown: walked }, h("tbody", { role: "rowgroup" }, Array.from({ length: ROWS }, (_, row) => h("tr", { role: "row" }, cells.slice(row * COLUMNS, (row + 1) * COLUMNS)))));
+    const grid = h("table", { role: "grid", class: "mg-heat", "aria-label": "Distance of each entry of the gradient from its quotient; arrow keys choose an entry", onKeydown: walked }, h("tbody", { role: "rowgroup" }, Array.from({ length: ROWS }, (_, row) => h("tr", { role: "row" }, cells.slice(row * COLUMNS, (row + 1) * COLUMNS)))));
     const picture = makeCurve({ onExponent: (k) => change({ k }) });
     const about = h("p", { class: "mg-gm-about" });
-    const views = h("div", { class: "mg-gm-views" }, h("div", {}, grid, h("p", { class: "mg-gm-key" }, h("span", {}, "✓ within the tolerance"), h("span", {}, "✗ beyond it"), h("span", {}, "stronger colour: further apart"))), h("div", {}, picture.element, about));
+    const views = h("div", { class: "mg-pair mg-gm-views" }, h("div", {}, grid, h("p", { class: "mg-key" }, h("span", {}, "✓ within the tolerance"), h("span", {}, "✗ beyond it"), h("span", {}, "stronger colour: further apart"))), h("div", {}, picture.element, about));
     const table = h("div", { class: "mg-table mg-scroll", tabindex: 0, role: "region", "aria-label": "All entries, in numbers", hidden: true });
-    const verdict = h("p", { class: "mg-gm-verdict" });
+    const verdict = h("p", { class: "mg-outcome" });
     const asTable = toggle({ label: "Show as table", onChange: (on) => change({ table: on }) });
     const voice = announcer();
     const status = h("span", { class: "mg-status", role: "status" });
@@ -86,9 +86,9 @@ export default {
     const root = h(
       "section",
       { class: "mg-widget mg-frame mg-gm", "aria-label": "Gradcheck microscope", "data-mg-state": url.mark },
-      h("div", { class: "mg-gm-head" }, op.element, backwardPlace, code),
-      h("div", { class: "mg-gm-head" }, kind.element, again, numbers.element, measure.element),
-      h("div", { class: "mg-gm-sliders" }, step.element, limit.element),
+      h("div", { class: "mg-head" }, op.element, backwardPlace, code),
+      h("div", { class: "mg-head" }, kind.element, again, numbers.element, measure.element),
+      h("div", { class: "mg-pair mg-gm-sliders" }, step.element, limit.element),
       verdict,
       views,
       table,
@@ -180,13 +180,13 @@ export default {
         cell.replaceChildren(h("span", { class: "mg-gm-mark", "aria-hidden": "true" }, agrees ? "✓" : "✗"), hidden(`${named(entry)}: distance `), h("span", {}, sized(distance, 1)), hidden(agrees ? ", agrees" : ", differs"));
         cell.setAttribute("aria-selected", String(entry === state.entry));
         cell.tabIndex = entry === state.entry ? 0 : -1;
-        cell.classList.toggle("mg-gm-differs", !agrees);
+        cell.classList.toggle("mg-differs", !agrees);
         const heat = Number.isFinite(distance) ? Math.min(1, Math.max(0, (Math.log10(distance) + 12) / 12)) : 1;
-        cell.style.setProperty("--mg-gm-heat", `${(38 * heat).toFixed(1)}%`);
+        cell.style.setProperty("--mg-heat", `${(38 * heat).toFixed(1)}%`);
       });
       const [outcome, sentence] = judged();
       root.dataset.outcome = outcome;
-      verdict.className = `mg-gm-verdict mg-gm-${outcome}`;
+      verdict.className = `mg-outcome ${["right", "found"].includes(outcome) ? "mg-good" : "mg-bad"}`;
       verdict.textContent = { right: "✓ passes, rightly", missed: "✓ passes, though wrong", found: "✗ fails, rightly", false: "✗ fails, though right", chance: "✗ fails, for a wrong reason" }[outcome];
       const words = shaped();
       picture.update(shape, state.k, state.tolerance, `Distance against h for ${named(state.entry)}, on logarithmic axes. ${words}`);

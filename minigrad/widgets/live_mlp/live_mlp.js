@@ -606,7 +606,7 @@ function render({ model, el }) {
     wake();
   });
   const themes = new MutationObserver(() => draw());
-  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const looks = [matchMedia("(prefers-color-scheme: dark)"), matchMedia("print")];
   const onHidden = () => {
     clock.last = performance.now();
     wake();
@@ -618,7 +618,7 @@ function render({ model, el }) {
   views.observe(root);
   for (const element of [document.documentElement, document.body])
     themes.observe(element, { attributes: true, attributeFilter: ["data-theme", "data-jp-theme-light", "class"] });
-  dark.addEventListener("change", draw);
+  for (const look of looks) look.addEventListener("change", draw);
   document.addEventListener("visibilitychange", onHidden);
 
   return () => {
@@ -628,7 +628,7 @@ function render({ model, el }) {
     sizes.disconnect();
     views.disconnect();
     themes.disconnect();
-    dark.removeEventListener("change", draw);
+    for (const look of looks) look.removeEventListener("change", draw);
     document.removeEventListener("visibilitychange", onHidden);
   };
 }

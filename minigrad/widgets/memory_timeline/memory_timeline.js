@@ -18,7 +18,7 @@ const plural = (k, word) => `${k} ${word}${k === 1 ? "" : "s"}`;
 function makePicture({ onMove, onRemove }) {
   const layer = (name) => svg("g", { class: `mg-memory-${name}` });
   const [axes, notes, walk, kept, counts, now, handles] = ["axes", "notes", "walk", "kept", "counts", "now", "handles"].map(layer);
-  const element = svg("svg", { class: "mg-memory-picture", viewBox: `0 0 ${WIDTH} ${BOTTOM}`, role: "group" }, axes, notes, kept, walk, counts, now, handles);
+  const element = svg("svg", { class: "mg-picture", viewBox: `0 0 ${WIDTH} ${BOTTOM}`, role: "group" }, axes, notes, kept, walk, counts, now, handles);
   const still = svg("g", { role: "img" }, axes, notes, kept, walk, counts, now);
   element.prepend(still);
   let [length, made, focused] = [0, null, null];
@@ -166,10 +166,10 @@ export default {
     const picture = makePicture({ onMove: moveCheckpoint, onRemove: removeCheckpoint });
     const add = button({ label: "Add a checkpoint", hint: "In the middle of the longest stretch", onClick: addCheckpoint });
     const remove = button({ label: "Remove a checkpoint", hint: "The one chosen last, or the last of all; the key Delete does the same", onClick: () => removeCheckpoint(picture.focused) });
-    const key = h("p", { class: "mg-memory-key" }, ["checkpoint", "note", "forward", "again", "back"].map((name) => h("span", { class: `mg-memory-key-${name}` }, { checkpoint: "a checkpoint, alive", note: "a note, alive", forward: "forward", again: "run again", back: "backward" }[name])));
+    const key = h("p", { class: "mg-key mg-lines" }, ["checkpoint", "note", "forward", "again", "back"].map((name) => h("span", { class: `mg-memory-key-${name}` }, { checkpoint: "a checkpoint, alive", note: "a note, alive", forward: "forward", again: "run again", back: "backward" }[name])));
     const quantity = (name) => {
       const number = h("dd", {});
-      return { number, element: h("div", { class: "mg-memory-quantity" }, h("dt", {}, name), number) };
+      return { number, element: h("div", { class: "mg-quantity" }, h("dt", {}, name), number) };
     };
     const shown = { peak: quantity("alive at the peak"), again: quantity("steps run again"), runs: quantity("forward steps in all") };
     const tables = h("div", { class: "mg-scroll mg-table mg-memory-tables", tabindex: 0, role: "region", "aria-label": "All plans, in numbers", hidden: true });
@@ -181,12 +181,12 @@ export default {
     const root = h(
       "section",
       { class: "mg-widget mg-frame mg-memory", "aria-label": "Memory timeline", "data-mg-state": url.mark },
-      h("div", { class: "mg-memory-head" }, plan.element, add, remove),
-      h("div", { class: "mg-memory-knobs" }, length.element, every.element),
+      h("div", { class: "mg-head" }, plan.element, add, remove),
+      h("div", { class: "mg-pair mg-memory-knobs" }, length.element, every.element),
       pictures,
       tables,
       moments,
-      h("dl", { class: "mg-memory-quantities" }, Object.values(shown).map(({ element }) => element)),
+      h("dl", { class: "mg-quantities" }, Object.values(shown).map(({ element }) => element)),
       voice.element,
       h("div", { class: "mg-foot" }, asTable.element, inJupyter() ? null : link, status, h("span", { class: "mg-space" }), button({ label: "Reset", onClick: () => start(original) })),
     );

@@ -79,7 +79,7 @@ export default {
     const halve = button({ label: "Halve the nudge", onClick: () => move({ nudge: state.nudge.map((d) => d / 2) }) });
     const follow = button({ label: "Move to the tip", hint: "Make the tip of the arrow the new point", onClick: () => go(state.nudge) });
     const tables = h("div", { class: "mg-scroll mg-table mg-nudge-tables", tabindex: 0, role: "region", "aria-label": "The nudge in numbers", hidden: true });
-    const pictures = h("div", { class: "mg-pictures" }, h("div", {}, plane.element, h("p", { class: "mg-key" }, h("span", { class: "mg-key-nudge" }, "the nudge"), h("span", { class: "mg-key-gradient" }, "the gradient’s direction"))), h("div", { class: "mg-slice-place" }, slice.element, h("p", { class: "mg-key" }, h("span", { class: "mg-key-actual" }, "the function along the arrow"), h("span", { class: "mg-key-predicted" }, "its tangent line"))));
+    const pictures = h("div", { class: "mg-pair mg-pictures" }, h("div", {}, plane.element, h("p", { class: "mg-key mg-lines" }, h("span", { class: "mg-key-nudge" }, "the nudge"), h("span", { class: "mg-key-gradient" }, "the gradient’s direction"))), h("div", { class: "mg-slice-place" }, slice.element, h("p", { class: "mg-key mg-lines" }, h("span", { class: "mg-key-actual" }, "the function along the arrow"), h("span", { class: "mg-key-predicted" }, "its tangent line"))));
     const asTable = toggle({ label: "Show as table", onChange: (on) => ((state.table = on), show()) });
     const voice = announcer();
     const status = h("span", { class: "mg-status", role: "status" });
@@ -87,7 +87,7 @@ export default {
     const root = h(
       "section",
       { class: "mg-widget mg-frame mg-nudge", "aria-label": "Nudge", "data-mg-state": url.mark },
-      h("div", { class: "mg-nudge-head" }, what.element, place),
+      h("div", { class: "mg-head" }, what.element, place),
       pictures,
       tables,
       h("dl", { class: "mg-quantities" }, shown.actual.element, shown.predicted.element, shown.difference.element),

@@ -51,7 +51,7 @@ export function makePlane({ onPoint, onNudge, arrow }) {
   const marker = svg("marker", { id: arrow, markerWidth: 9, markerHeight: 8, refX: 8, refY: 4, orient: "auto", markerUnits: "userSpaceOnUse" }, head);
   // The inner drawing cuts off what leaves the plane.
   const inside = svg("svg", { x: 0, y: 0, width: SIZE, height: SIZE }, curves, level, trail, stops, steepest, lead, shaft);
-  const element = svg("svg", { viewBox: `-34 -8 ${SIZE + 46} ${SIZE + 40}`, class: "mg-nudge-plane", role: "img" }, svg("defs", {}, marker), ground, inside, axes, halo, dot, tip);
+  const element = svg("svg", { viewBox: `-34 -8 ${SIZE + 46} ${SIZE + 40}`, class: "mg-picture mg-nudge-plane", role: "img" }, svg("defs", {}, marker), ground, inside, axes, halo, dot, tip);
 
   let [window, here, grabbed] = [null, [0, 0], null];
   const across = (x) => ((x - window[0][0]) / (window[0][1] - window[0][0])) * SIZE;
@@ -121,11 +121,11 @@ export function makeSlice() {
   const curve = svg("path", { class: "mg-actual" });
   const line = svg("path", { class: "mg-predicted" });
   const gap = svg("path", { class: "mg-gap" });
-  const frame = svg("path", { class: "mg-frame" });
+  const frame = svg("path", { class: "mg-slice-box" });
   const dots = svg("g", {});
   const words = svg("g", { class: "mg-slice-words" });
   const between = svg("path", { class: "mg-between" });
-  const element = svg("svg", { viewBox: `-8 -10 ${WIDE + 16} ${TALL + LOW + 62}`, class: "mg-slice", role: "img" }, frame, gap, between, line, curve, dots, words);
+  const element = svg("svg", { viewBox: `-8 -10 ${WIDE + 16} ${TALL + LOW + 62}`, class: "mg-picture mg-slice", role: "img" }, frame, gap, between, line, curve, dots, words);
   const N = 66;
   const [from, to] = [-0.1, 1.1];
   const across = (t) => ((t - from) / (to - from)) * WIDE;

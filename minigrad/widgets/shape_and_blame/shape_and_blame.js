@@ -139,7 +139,7 @@ export default {
     const root = h(
       "section",
       { class: "mg-widget mg-frame mg-blame", "aria-label": "Shape and blame", "data-mg-state": url.mark },
-      h("div", { class: "mg-blame-controls" }, what.element, sizesPlace, drop.element, forget.element),
+      h("div", { class: "mg-head" }, what.element, sizesPlace, drop.element, forget.element),
       stage,
       tables,
       working,

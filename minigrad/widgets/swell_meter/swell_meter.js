@@ -46,7 +46,7 @@ export default {
     const root = h(
       "section",
       { class: "mg-widget mg-frame mg-swell", "aria-label": "Swell meter", "data-mg-state": url.mark },
-      h("div", { class: "mg-swell-controls" }, family.element, size.element, shownSize),
+      h("div", { class: "mg-head" }, family.element, size.element, shownSize),
       reading,
       tables,
       voice.element,

@@ -57,11 +57,11 @@ export function makePad({ onPoint, onDirection, arrow }) {
   const tip = svg("circle", { r: 13, class: "mg-pad-tip" });
   const dot = svg("circle", { r: 6.5, class: "mg-pad-dot" });
   const halo = svg("circle", { r: 16, class: "mg-pad-halo" });
-  const ground = svg("rect", { x: 0, y: 0, width: SIZE, height: SIZE, class: "mg-pad-ground" });
+  const ground = svg("rect", { x: 0, y: 0, width: SIZE, height: SIZE, class: "mg-ground" });
   const labels = [svg("text", { x: SIZE - 6, y: SIZE - 7, "text-anchor": "end" }), svg("text", { x: 7, y: 15 })];
   const element = svg(
     "svg",
-    { viewBox: `-30 -8 ${SIZE + 38} ${SIZE + 27}`, class: "mg-pad", role: "img" },
+    { viewBox: `-30 -8 ${SIZE + 38} ${SIZE + 27}`, class: "mg-picture mg-pad", role: "img" },
     ground, axes, curves, slope, ...labels, steepest, steepestLabel, shaft, halo, dot, tip,
   );
   const caption = h("div", { class: "mg-pad-caption" });

@@ -370,7 +370,7 @@ export default {
     stage.setAttribute("aria-label", `Graph of the computation${which}`);
     const root = h(
       "section",
-      { class: "mg-widget mg-player", "aria-label": `Trace player${which}`, "data-mg-state": url.mark },
+      { class: "mg-widget mg-frame mg-player", "aria-label": `Trace player${which}`, "data-mg-state": url.mark },
       h("div", { class: "mg-head" }, h("label", { for: inputId, class: "mg-math mg-f" }), input, examples.element),
       mistake,
       h(

@@ -27,7 +27,7 @@ export function makeSecant() {
   const middle = svg("path", { class: "mg-v-middle" });
   const words = svg("g", { class: "mg-v-words" });
   const inside = svg("svg", { x: 0, y: 0, width: WIDE, height: TALL }, middle, tangent, curve, secant, dots);
-  const element = svg("svg", { viewBox: `-28 -14 ${WIDE + 56} ${TALL + 48}`, class: "mg-v-picture", role: "img" }, svg("rect", { x: 0, y: 0, width: WIDE, height: TALL, class: "mg-v-ground" }), inside, words);
+  const element = svg("svg", { viewBox: `-28 -14 ${WIDE + 56} ${TALL + 48}`, class: "mg-picture", role: "img" }, svg("rect", { x: 0, y: 0, width: WIDE, height: TALL, class: "mg-ground" }), inside, words);
 
   function update({ given, taken, slope, h, complex }) {
     const { x, f, round, value, truth } = given;
@@ -71,9 +71,9 @@ export function makeErrors({ onExponent }) {
   const known = svg("g", { class: "mg-v-known" }, dots, lines, wager, names);
   const inside = svg("svg", { x: 0, y: 0, width: WIDE, height: TALL }, bar, known);
   const axes = svg("g", { class: "mg-v-words" });
-  const ground = svg("rect", { x: 0, y: 0, width: WIDE, height: TALL, class: "mg-v-ground" });
+  const ground = svg("rect", { x: 0, y: 0, width: WIDE, height: TALL, class: "mg-ground" });
   const question = svg("g", { class: "mg-v-question" }, ...["Where is the error smallest?", "Drag h there, watch the left", "picture, and place your bet."].map((text, i) => svg("text", { x: WIDE / 2, y: 80 + 20 * i, "text-anchor": "middle" }, text)));
-  const element = svg("svg", { viewBox: `-46 -14 ${WIDE + 56} ${TALL + 48}`, class: "mg-v-picture mg-v-right", role: "img" }, ground, grid, inside, axes, question, dot);
+  const element = svg("svg", { viewBox: `-46 -14 ${WIDE + 56} ${TALL + 48}`, class: "mg-picture mg-v-right", role: "img" }, ground, grid, inside, axes, question, dot);
 
   const { low: left, high: right, step } = EXPONENTS;
   const across = (k) => ((k - left) / (right - left)) * WIDE;

@@ -33,26 +33,26 @@ export default {
     // ---- The elements ----------------------------------------------------------------------------------------------------------
 
     const [inputId, mistakeId] = [uniqueId("function"), uniqueId("mistake")];
-    const input = h("input", { id: inputId, type: "text", class: "mg-v-expression", spellcheck: "false", autocomplete: "off", autocapitalize: "none", "aria-describedby": mistakeId, onInput: () => typed(input.value) });
-    const mistake = h("p", { id: mistakeId, class: "mg-v-mistake", role: "alert" });
+    const input = h("input", { id: inputId, type: "text", class: "mg-expression", spellcheck: "false", autocomplete: "off", autocapitalize: "none", "aria-describedby": mistakeId, onInput: () => typed(input.value) });
+    const mistake = h("p", { id: mistakeId, class: "mg-mistake", role: "alert" });
     const alongPlace = h("span", { class: "mg-v-along" });
     const formula = choice({ label: "Formula", options: Object.fromEntries(Object.entries(FORMULAS).map(([key, { title }]) => [key, title])), value: state.formula, onChange: (key) => change({ formula: key }) });
     const numbers = choice({ label: "Numbers", options: { float64: "float64", float32: "float32" }, value: state.numbers, onChange: (key) => change({ numbers: key }) });
     const rule = h("p", { class: "mg-v-rule mg-math" });
     const secant = makeSecant();
     const picture = makeErrors({ onExponent: (k) => moveTo(k) });
-    const caption = h("p", { class: "mg-v-key" });
-    const pictures = h("div", { class: "mg-v-pictures" }, h("div", {}, secant.element, caption), h("div", {}, picture.element, h("p", { class: "mg-v-key" }, h("span", { class: "mg-v-key-errors" }, "the error at each h"), h("span", { class: "mg-v-key-theory" }, "what theory expects"))));
+    const caption = h("p", { class: "mg-key mg-lines" });
+    const pictures = h("div", { class: "mg-pair mg-v-pictures" }, h("div", {}, secant.element, caption), h("div", {}, picture.element, h("p", { class: "mg-key mg-lines" }, h("span", { class: "mg-v-key-errors" }, "the error at each h"), h("span", { class: "mg-v-key-theory" }, "what theory expects"))));
     const tables = h("div", { class: "mg-scroll mg-table mg-v-tables", tabindex: 0, role: "region", "aria-label": "The error against h, in numbers", hidden: true });
     const quantity = (name, kind) => {
       const number = h("dd", { class: `mg-${kind}` });
-      return { number, element: h("div", { class: "mg-v-quantity" }, h("dt", {}, name), number) };
+      return { number, element: h("div", { class: "mg-quantity" }, h("dt", {}, name), number) };
     };
     const shown = { quotient: quantity("the quotient", "tangent"), truth: quantity("the true slope", "adjoint"), error: quantity("error", "apart") };
     const step = slider({ label: h("span", { html: "log<sub>10</sub> <i>h</i>" }), name: "h, as a power of ten", min: EXPONENTS.low, max: EXPONENTS.high, step: EXPONENTS.step, value: state.k, figures: 5, onInput: (k) => k >= -300 && k <= 3 && moveTo(k) });
     step.element.classList.add("mg-v-step");
     const size = h("span", { class: "mg-v-size mg-math" });
-    const points = h("div", { class: "mg-v-points" });
+    const points = h("div", { class: "mg-pair" });
     const wager = button({ label: "Place the bet", onClick: () => (state.revealed ? change({ revealed: false, bet: null }) : change({ revealed: true, bet: state.k })) });
     wager.classList.add("mg-v-wager-button");
     const lines = toggle({ label: "Theory", checked: state.theory, onChange: (on) => change({ theory: on }) });
@@ -63,13 +63,13 @@ export default {
     const root = h(
       "section",
       { class: "mg-widget mg-frame mg-v", "aria-label": "V-curve", "data-mg-state": url.mark },
-      h("div", { class: "mg-v-head" }, h("label", { for: inputId, class: "mg-math" }, h("i", {}, "f"), " ="), input, alongPlace),
+      h("div", { class: "mg-head" }, h("label", { for: inputId, class: "mg-math" }, h("i", {}, "f"), " ="), input, alongPlace),
       mistake,
-      h("div", { class: "mg-v-head" }, formula.element, numbers.element, rule),
+      h("div", { class: "mg-head" }, formula.element, numbers.element, rule),
       pictures,
       tables,
       h("div", { class: "mg-v-h" }, step.element, size, wager),
-      h("dl", { class: "mg-v-quantities" }, Object.values(shown).map(({ element }) => element)),
+      h("dl", { class: "mg-quantities" }, Object.values(shown).map(({ element }) => element)),
       points,
       voice.element,
       h("div", { class: "mg-foot" }, lines.element, asTable.element, inJupyter() ? null : link, status, h("span", { class: "mg-space" }), button({ label: "Reset", onClick: () => start(original) })),
@@ -125,6 +125,9 @@ export default {
 
     // ---- Showing -------------------------------------------------------------------------------------------------------------------
 
+    const paper = matchMedia("print"); // nobody places a bet on paper
+    paper.addEventListener("change", () => show());
+    const revealed = () => state.revealed || paper.matches;
     const digits = (x) => format(x, state.numbers === "float64" ? 12 : 7);
 
     function verdict() {
@@ -141,14 +144,14 @@ export default {
       const variable = list.inputs[side()].name;
       if (!Number.isFinite(given.value) || !Number.isFinite(given.truth)) return `At ${variable} = ${format(given.x)} this function has no slope, so there is nothing to be close to.`;
       const here = `With h = ${power(state.k)} in ${state.numbers}`;
-      if (!state.revealed) return `${here}, the ${title} will be judged when you place the bet. Too large an h misses the bend; too small an h drowns in rounding.`;
+      if (!revealed()) return `${here}, the ${title} will be judged when you place the bet. Too large an h misses the bend; too small an h drowns in rounding.`;
       if (!Number.isFinite(slope)) return `${here}, the ${title} asks for a value that does not exist.`;
       const off = error === 0 ? "exactly the true slope" : `${digits(slope)}, which is wrong by ${scientific(error)}`;
       return `${here}, the ${title} gives ${off}. ${state.bet === null ? "" : verdict()}`.trim();
     }
 
     function showTable() {
-      if (!state.revealed) return tables.replaceChildren(h("p", {}, "The numbers appear when the bet is placed."));
+      if (!revealed()) return tables.replaceChildren(h("p", {}, "The numbers appear when the bet is placed."));
       const rows = curve.filter(({ k }) => Number.isInteger(k)).map(({ k, error }) => {
         const cells = Object.keys(FORMULAS).map((key) => h("td", { class: key === state.formula ? "mg-v-chosen" : "" }, scientific(key === state.formula ? error : errorAt(given, key, 10 ** k))));
         return h("tr", {}, h("th", { scope: "row" }, powerOfTen(k)), cells);
@@ -158,7 +161,8 @@ export default {
     }
 
     function show() {
-      const { formula: key, revealed, k } = state;
+      const { formula: key, k } = state;
+      const open = revealed();
       const [slope, size10] = [quotient(given, key, 10 ** k), 10 ** k];
       const error = Math.abs(slope - given.truth);
       const complex = key === "complex";
@@ -174,13 +178,13 @@ export default {
       tables.hidden = !state.table;
       if (state.table) showTable();
       secant.update({ given, taken: samples(given, key, size10), slope, h: size10, complex });
-      picture.update({ curve, k, error, truth: given.truth, bet: revealed ? state.bet : null, theory: laws, showTheory: state.theory, revealed, title: FORMULAS[key].title });
+      picture.update({ curve, k, error, truth: given.truth, bet: open ? state.bet : null, theory: laws, showTheory: state.theory, revealed: open, title: FORMULAS[key].title });
       caption.replaceChildren(h("span", { class: "mg-v-key-function" }, "f, as computed"), h("span", { class: "mg-v-key-tangent" }, "true slope"), ...(complex ? [] : [h("span", { class: "mg-v-key-secant" }, "the quotient’s slope")]));
-      shown.quotient.number.textContent = revealed ? digits(slope) : "hidden";
-      shown.truth.number.textContent = revealed ? digits(given.truth) : "hidden";
-      shown.error.number.textContent = revealed ? scientific(error) : "hidden";
-      wager.textContent = revealed ? "Bet again" : "Place the bet";
-      wager.title = revealed ? "Hide the error, to bet on another h or another formula" : "Show the error at every h";
+      shown.quotient.number.textContent = open ? digits(slope) : "hidden";
+      shown.truth.number.textContent = open ? digits(given.truth) : "hidden";
+      shown.error.number.textContent = open ? scientific(error) : "hidden";
+      wager.textContent = open ? "Bet again" : "Place the bet";
+      wager.title = open ? "Hide the error, to bet on another h or another formula" : "Show the error at every h";
       voice.say(sentence(slope, error));
       status.textContent = "";
       save();
