@@ -262,7 +262,8 @@ def _second_order(trial, rng):
     """
     n, call = len(trial.xs), trial.function.do_forward if trial.is_op else trial.function
     xs = [*trial.xs, *trial.gs]
-    ways = [rng.standard_normal(np.shape(x)) if _is_float(x) else None for x in xs]
+    # No entry of a direction is small, or it would hide what is wrong there.
+    us = [(u := rng.standard_normal(np.shape(x))) + np.sign(u) for x in xs]
 
     def pulled(*nodes):
         ys = as_tuple(call(*nodes[:n], **trial.constants))
@@ -270,7 +271,7 @@ def _second_order(trial, rng):
         return tuple(share for share in shares if share is not None)
 
     def along(*steps):
-        return pulled(*[x if way is None else x + s * way for x, s, way in zip(xs, steps, ways)])
+        return pulled(*[x + s * u if _is_float(x) else x for x, s, u in zip(xs, steps, us)])
 
     try:
         second = Trial(along, {}, [*np.zeros(len(xs))], rng)
