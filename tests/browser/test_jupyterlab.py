@@ -16,6 +16,9 @@ from pathlib import Path
 import pytest
 from conftest import give_up
 
+from minigrad.exercises import find
+from minigrad.widgets.page import PageWidget
+
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = [
     "derivatives/forward-mode",
@@ -292,27 +295,71 @@ def test_an_error_in_training_is_shown_in_the_widget(notebook):
     opened.wait("the message", f"/expected \\(n, 3\\)/.test({STATUS})")
 
 
-@pytest.mark.parametrize("name", ["TracePlayer", "LiveMLP"])
-def test_a_page_widget_mounts_and_steps(notebook, name):
-    try:
-        import minigrad.widgets
+# Each page widget, and what the reader does with it: a key on its first slider or menu, or a click.
+MOVES = {
+    "Nudge()": ("slider", "ArrowRight"),
+    "SwellMeter()": ("slider", "ArrowRight"),
+    "VCurve()": ("slider", "ArrowLeft"),
+    "CostExplorer(measured=[])": ("slider", "ArrowLeft"),
+    "MemoryTimeline()": ("slider", "ArrowLeft"),
+    "GradcheckMicroscope()": ("slider", "ArrowLeft"),
+    "ShapeAndBlame()": ("combobox", "ArrowUp"),
+    "TracePlayer()": ("button", re.compile("^Step back")),
+    "TracePlayer('x1 * x1', at=(3,), seed=(1,), mode='game')": ("button", re.compile(r"^v\s*1")),
+    "GraphXray()": ("button", "One turn back"),
+    "BackwardLab()": ("button", "no mask"),
+    "LiveMLP()": ("button", "Step"),
+}
 
-        getattr(minigrad.widgets, name)
-    except (ImportError, AttributeError):
-        pytest.skip(f"{name} is not there")
-    opened = notebook(f"{name}.ipynb", [f"from minigrad.widgets import {name}\n{name}()"])
-    cell = opened.cell(0)
-    # The player begins at its last step and can only go back, the network can only go on.
-    step = cell.get_by_role("button", name=re.compile("step", re.IGNORECASE), disabled=False).first
-    step.wait_for()
-    opened.page.wait_for_timeout(300)
-    before = cell.evaluate(WORDS)
-    opened.page.wait_for_timeout(300)
-    assert cell.evaluate(WORDS) == before  # so what changes next is the step's doing
-    step.click()
-    opened.wait(
-        "a step", f"([e, before]) => ({WORDS})(e) !== before", [cell.element_handle(), before]
-    )
+
+def test_every_page_widget_starts_and_answers(notebook):
+    """In one notebook, for JupyterLab keeps every widget's sheet: all must look and work beside
+    all."""
+    assert {widget.split("(")[0] for widget in MOVES} == {
+        kind.__name__ for kind in PageWidget.__subclasses__()
+    }
+    opened = notebook("widgets.ipynb", ["from minigrad.widgets.page import *", *MOVES])
+    opened.wait("all widgets", "() => opened.content.widgets.every(c => c.model.executionCount)")
+    assert not opened.errors()
+    for index, (widget, (role, move)) in enumerate(MOVES.items(), 1):
+        cell = opened.cell(index)
+        named = {"name": move, "disabled": False} if role == "button" else {}
+        control = cell.get_by_role(role, **named).first
+        control.wait_for()
+        before = cell.evaluate(WORDS)
+        if role == "button":
+            control.click()
+        else:
+            control.focus()
+            opened.page.keyboard.press(move)
+        changed = f"([cell, before]) => ({WORDS})(cell) !== before"
+        opened.wait(f"an answer of {widget}", changed, [cell.element_handle(), before])
+
+
+def test_an_exercise_is_shown_offered_diagnosed_and_solved(notebook):
+    made = find("relu")
+    cells = ["from minigrad.exercises import check, exercise", "import numpy as np"]
+    opened = notebook("exercise.ipynb", [*cells, "import minigrad as mg", 'exercise("relu")'])
+    offered = "() => opened.content.widgets[4]?.model.sharedModel.source"
+    stub = opened.wait("the offered cell", offered).json_value()
+    assert "NotImplementedError" in stub and made.check_line() in stub
+    statement = opened.cell(3)
+    assert made.title in statement.inner_text() and "Hint 2" not in statement.inner_text()
+    statement.locator("summary").first.click()
+    statement.get_by_text("Hint 2 of 3").wait_for()
+    mistake, right = made.mistakes[0], made.cells["solution"]
+    answers = {"Not attempted.": stub, "Likely cause:": mistake["answer"], "Right.": right}
+    for says, answer in answers.items():
+        source = answer if answer is stub else f"{answer}\n\n{made.check_line()}"
+        opened.page.evaluate(
+            "source => opened.content.widgets[4].model.sharedModel.setSource(source)", source
+        )
+        opened.run(4)
+        said = opened.cell(4).locator(".check-report", has_text=says)
+        said.wait_for()
+        if says == "Likely cause:":
+            start = mistake["message"].replace("`", "").split(",")[0][:30]
+            assert start in said.inner_text()
     assert not opened.errors()
 
 
