@@ -72,7 +72,7 @@ def gradcheck(function, *inputs, **constants):
     found = {"right": True, "name": name, "facts": facts}
     with np.errstate(all="ignore"):
         try:
-            trial = Trial(function, constants, xs, rng)
+            trial = Trial(function, constants, xs, rng.standard_normal)
             found |= dict(analytic=trial.got, numeric=trial.slopes)
             facts["kinks"] = sum(_compare(trial, i, rng) for i in trial.floats)
             _call_again(trial, rng)
@@ -85,10 +85,10 @@ def gradcheck(function, *inputs, **constants):
 class Trial:
     """One point, one cotangent: what backward returned there, `got`, and the true `slopes`.
 
-    The cotangent is random, or, without a random generator, all ones.
+    `draw` makes the cotangent, of the shape that it is given.
     """
 
-    def __init__(self, function, constants, xs, rng=None):
+    def __init__(self, function, constants, xs, draw=np.ones):
         self.function, self.constants, self.xs = function, constants, xs
         self.is_op = isinstance(function, type)
         self.op = function if self.is_op else _as_op(function)
@@ -97,7 +97,6 @@ class Trial:
             (self.ys, self.backward), (again, self.other) = self.forward(xs), self.forward(xs)
             if not all(map(_identical, self.ys, again)):
                 raise Mistake("impure-forward")
-            draw = rng.standard_normal if rng else np.ones
             self.gs = [np.asarray(draw(np.shape(y)))[()] for y in self.ys]
             self.shares = [copy(share) for share in self.backward(self.gs)]
         self.got, self.slopes, self.noise = ([None] * len(xs) for _ in range(3))
@@ -152,9 +151,9 @@ class Trial:
             return undo_broadcasting(share, shape)
         return share
 
-    def at(self, xs, rng=None):
+    def at(self, xs, draw=np.ones):
         """The same function elsewhere, with another incoming gradient."""
-        return Trial(self.function, self.constants, xs, rng)
+        return Trial(self.function, self.constants, xs, draw)
 
     def nearby(self, rng):
         """Another point, with the same signs, and most likely in the same domain."""
@@ -274,9 +273,9 @@ def _second_order(trial, rng):
         return pulled(*[x + s * u if _is_float(x) else x for x, s, u in zip(xs, steps, us)])
 
     try:
-        second = Trial(along, {}, [*np.zeros(len(xs))], rng)
+        second = Trial(along, {}, [*np.zeros(len(xs))], rng.standard_normal)
         if not all(map(second.agrees, second.floats)):
-            second = Trial(pulled, {}, xs, rng)
+            second = Trial(pulled, {}, xs, rng.standard_normal)
     except Mistake as error:
         return None, error.facts.get("error", error.mistake)
     if any(second.judged(i)[0].any() for i in second.floats):
@@ -293,8 +292,7 @@ def _as_op(function):
         return tuple(getattr(y, "value", y) for y in ys)
 
     backward = lambda context, *gs: _pull(context["ys"], gs, context["nodes"])
-    methods = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
-    return type("Recorded", (Op,), methods)
+    return type("Recorded", (Op,), {"forward": forward, "backward": backward})
 
 
 def _pull(ys, gs, nodes, **options):

@@ -41,7 +41,7 @@ def diagnose(trial, i, rng, **facts):
     """What is wrong with the gradient of input i: a Mistake, without a name where nothing fits."""
     trials = [trial]
     with suppress(Mistake):  # that point may be outside the domain
-        other = trial.at(trial.nearby(rng), rng)
+        other = trial.at(trial.nearby(rng), rng.standard_normal)
         trials += [other] * bool(np.all(np.isfinite(other.slopes[i])))
     for tries in zip(*(explanations(t, i) for t in trials), strict=False):
         (name, detail), *others = {one[:2] for one in tries}
@@ -52,8 +52,7 @@ def diagnose(trial, i, rng, **facts):
 
 def _holds(trial, i, test):
     with suppress(Exception):  # a repair that shapes forbid
-        found = test()
-        return found if isinstance(found, bool) else trial.agrees(i, found)
+        return (found := test()) is True or trial.agrees(i, found)
 
 
 def explanations(t, i):
@@ -77,8 +76,7 @@ def explanations(t, i):
     if g.shape == x.shape:
         factor = np.sum(g * slopes) / np.sum(slopes * slopes)
         yield "constant-factor", f"{factor:.4g}", lambda: g / factor
-        ranked = (np.sort(g, axis=None), np.sort(slopes, axis=None))
-        yield "misplaced", "", lambda: np.allclose(*ranked, 1e-5, 1e-8)
+        yield "misplaced", "", lambda: np.allclose(np.sort(g, None), np.sort(slopes, None), 1e-5)
         one_side = wrong.sum() > 1 and any(np.all(wrong == side) for side in (x < 0, x > 0))
         yield "forgotten-entries", "", lambda: not (g[wrong].any() or one_side)
     nodes = [TensorNode(x) if k in t.floats else x for k, x in enumerate(t.xs)]
