@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from minigrad.core import TensorNode
+
 
 def save(model, path):
     """Write the state of a module, or a dict {name: array}, to `path`; returns the path.
@@ -62,13 +64,32 @@ def load(path):
         raise ValueError(f"{path} holds no {path.suffix} weights: {advice} ({error})") from error
 
 
-def check_state(module, state, own):
-    """ValueError, naming every entry, where `state` has not the names, shapes, dtypes of `own`."""
+def state_dict(module):
+    """{name: array} of all parameters, then all buffers: copies, which training won't change.
+
+    `minigrad.interop.save` writes it to a file.
+    """
+    state = module.named(TensorNode) + module.named(np.ndarray)
+    return {name: np.array(getattr(held, "value", held), order="C") for name, held in state}
+
+
+def load_state_dict(module, state):
+    """Take over what `state_dict` gave, all of it or nothing.
+
+    `state` {name: array} has the names of this module's own state, each with the same shape and
+    dtype. Raises ValueError that names every entry that is missing, unexpected or does not fit; the
+    module is then as it was. (`minigrad.interop.load` reads a state from a file.)
+    """
+    own = state_dict(module)
     kind = lambda a: "nothing" if a is None else f"{np.asarray(a).dtype} {np.shape(a)}"
     kinds = {name: (kind(state.get(name)), kind(own.get(name))) for name in {**own, **state}}
     if wrong := [f"\n  {name}: {a}; expected {b}" for name, (a, b) in kinds.items() if a != b]:
         name = type(module).__name__
         raise ValueError(f"{name} was given another state; nothing was changed:{''.join(wrong)}")
+    for name, node in module.named(TensorNode):
+        node.value = np.array(state[name])[()]
+    for name, buffer in module.named(np.ndarray):
+        buffer[...] = state[name]
 
 
 # How a file begins, and what to do if it is not what was asked for.

@@ -79,14 +79,11 @@ class BatchNorm(LayerNorm):
         if self.training:
             mean, variance = moments(x, axes)
             m = np.size(x) // n
-            self.mean = self._follow(self.mean, mean)
-            self.variance = self._follow(self.variance, variance * (m / (m - 1)))
+            for name, now in (("mean", mean), ("variance", variance * (m / (m - 1)))):
+                buffer, now = getattr(self, name), np.ravel(getattr(now, "value", now))
+                setattr(self, name, (buffer + self.momentum * (now - buffer)).astype(buffer.dtype))
         scaled = (x - mean) / np.sqrt(variance + self.epsilon)
         return scaled * np.reshape(self.weight, along) + np.reshape(self.bias, along)
-
-    def _follow(self, buffer, now):
-        now = np.ravel(getattr(now, "value", now))
-        return (buffer + self.momentum * (now - buffer)).astype(buffer.dtype)
 
 
 def moments(x, axis):

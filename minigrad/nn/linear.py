@@ -57,21 +57,19 @@ class MLP(Module):
     def __init__(self, sizes, activation=np.tanh, output=None, rng=None, **options):
         rng, sizes = np.random.default_rng(rng), list(sizes)
         expect(self, len(sizes) > 1, "at least two: the widths of input and output", sizes=sizes)
-        self.activation = as_function(activation)
-        self.output = as_function(output or np.positive)  # which gives x as it is
         self.layers = [Linear(*pair, rng, **options) for pair in zip(sizes, sizes[1:])]
+        between, last = as_function(activation), as_function(output or np.positive)  # x as it is
+        self.functions = [between] * (len(sizes) - 2) + [last]
 
     def forward(self, x):
-        *hidden, last = self.layers
-        for layer in hidden:
-            x = self.activation(layer(x))
-        return self.output(last(x))
+        for layer, function in zip(self.layers, self.functions):
+            x = function(layer(x))
+        return x
 
 
 def as_function(activation):
     """An Op class as the function that runs it; a function as it is. Anything else: TypeError."""
-    if isinstance(activation, type) and issubclass(activation, Op):
-        return activation.do_forward
-    if isinstance(activation, type) or not callable(activation):
+    function = getattr(activation, "do_forward", activation)
+    if isinstance(activation, Op) or isinstance(function, type) or not callable(function):
         raise TypeError(f"{activation!r}: expected an Op class (ReLU), no brackets, or a function")
-    return activation
+    return function

@@ -4,7 +4,7 @@ import numpy as np
 
 from minigrad import display
 from minigrad.core import TensorNode
-from minigrad.interop.weights import check_state
+from minigrad.interop import weights
 
 # When a large array is freed, the C library gives its pages back to the system, and the next one is
 # mapped in anew, page by page: it takes as long as to compute it, at every step of a training loop.
@@ -62,27 +62,8 @@ class Module:
         """Leave training mode, to use what has been learned; returns the module."""
         return self.train(False)
 
-    def state_dict(self):
-        """{name: array} of all parameters, then all buffers: copies, which training won't change.
-
-        `minigrad.interop.save` writes it to a file.
-        """
-        state = self.named(TensorNode) + self.named(np.ndarray)
-        return {name: np.array(getattr(held, "value", held), order="C") for name, held in state}
-
-    def load_state_dict(self, state):
-        """Take over what `state_dict` gave, all of it or nothing.
-
-        `state` {name: array} has the names of this module's own state, each with the same shape and
-        dtype. Raises ValueError that names every entry that is missing, unexpected or does not fit;
-        the module is then as it was. (`minigrad.interop.load` reads a state from a file.)
-        """
-        check_state(self, state, self.state_dict())
-        for name, node in self.named(TensorNode):
-            node.value = np.array(state[name])[()]
-        for name, buffer in self.named(np.ndarray):
-            buffer[...] = state[name]
-
+    # What there is to keep in a file, as {name: array}, and back.
+    state_dict, load_state_dict = weights.state_dict, weights.load_state_dict
     __repr__ = display.module
 
 

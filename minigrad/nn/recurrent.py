@@ -34,21 +34,20 @@ class Recurrent(Module):
         self.dropout = Dropout(dropout, options["rng"])
 
     def forward(self, x, *state):
-        (d, _), (k, _), shape = self.input.weight.shape, self.recurrent.shape, np.shape(x)
-        integers, dtype = x.dtype.kind in "iu", self.recurrent.dtype
+        (d, _), (k, _), dtype = self.input.weight.shape, self.recurrent.shape, self.recurrent.dtype
+        shape, integers = np.shape(x), x.dtype.kind in "iu"
         fits = len(shape) == 2 and np.all((0 <= x) & (x < d)) if integers else shape[2:] == (d,)
         wanted = f"(n, T, {d}), or (n, T) integers from 0 to {d - 1}"
         expect(self, fits and 0 not in shape, wanted, dtype=x.dtype.name, x=x)
-        n = shape[0]
-        state = state or [np.zeros((n, k), dtype)] * self.parts
+        hidden = (shape[0], k)
+        state = state or [np.zeros(hidden, dtype)] * self.parts
         shapes = [np.shape(part) for part in state]
-        expect(self, shapes == [(n, k)] * self.parts, f"{self.parts} of {(n, k)}", state=shapes)
+        expect(self, shapes == [hidden] * self.parts, f"{self.parts} of {hidden}", state=shapes)
         if integers:
-            x = np.equal(np.reshape(x, (*shape, 1)), np.arange(d)).astype(dtype)
-        else:
-            x = masked(x, self.dropout.mask((n, 1, d), x.dtype))
+            x = np.equal(x[:, :, np.newaxis], np.arange(d)).astype(dtype)
+        x = masked(x, self.dropout.mask((shape[0], 1, d), dtype))
         weights = self.input.weight, self.input.bias, self.recurrent
-        return self.run(x, *weights, *state, mask=self.dropout.mask((n, k), dtype))
+        return self.run(x, *weights, *state, mask=self.dropout.mask(hidden, dtype))
 
 
 class RNN(Recurrent):
@@ -56,8 +55,8 @@ class RNN(Recurrent):
 
     `outputs, h = rnn(x)`: x (n, T, d) or (n, T) integers; outputs (n, T, h), all hₜ; h (n, h), the
     last, from which rnn(x, h) goes on. `dropout` is the share of the entries of x and h that are
-    dropped, the same at every step (Gal and Ghahramani 2016); of integers, only of h. Raises
-    ValueError for shapes that do not fit.
+    dropped, the same at every step (Gal and Ghahramani 2016). Raises ValueError for shapes that do
+    not fit.
     """
 
     parts = 1
@@ -118,13 +117,11 @@ class Split(Op):
 
     linear = True
 
+    backward = staticmethod(lambda context, *gys: np.concatenate(gys, axis=1))
+
     @staticmethod
     def forward(context, x, width):
         return tuple([x[:, start : start + width] for start in range(0, x.shape[1], width)])
-
-    @staticmethod
-    def backward(context, *gys):
-        return np.concatenate(gys, axis=1)
 
 
 class Step(Op):
@@ -146,7 +143,7 @@ class Step(Op):
 
     @staticmethod
     def backward(context, gh, gc):
-        U, h, c, g, s, tanh_c = map(context.get, ("U", "h", "c", "g", "s", "tanh_c"))
+        U, h, c, g, s, tanh_c = map(context.get, "U h c g s tanh_c".split())
         i, f, o = Split.forward({}, s, c.shape[1])
         gc = gc + gh * o * (1.0 - tanh_c * tanh_c)
         gs = np.concatenate((gc * g, gc * c, gh * tanh_c), axis=1)
@@ -186,9 +183,7 @@ class Remember(Op):
 
     @staticmethod
     def backward(context, ghs, gh, gc):
-        x, W, U, h, mask, a, hs, cs = map(
-            context.get, ("x", "W", "U", "h", "mask", "a", "hs", "cs")
-        )
+        x, W, U, h, mask, a, hs, cs = map(context.get, "x W U h mask a hs cs".split())
         (T, _, n, k), a, by_c = a.shape, a.swapaxes(0, 1), np.tanh(cs[1:])
         gz, (g, i, f, o) = np.subtract(1.0, a, order="C"), a
         for slope, y, factor in zip(gz, (1.0 + g, i, f, o), (i, g, cs[:-1], by_c)):
@@ -213,8 +208,4 @@ class Remember(Op):
         return gx, gW, gb, share(by_c), gh, gc
 
 
-FORMS = {
-    "gates": partial(unroll, gates),
-    "step": Remember.reference,
-    "sequence": Remember.do_forward,
-}
+FORMS = dict(gates=partial(unroll, gates), step=Remember.reference, sequence=Remember.do_forward)
