@@ -48,7 +48,7 @@ export default {
     const foldAll = button({ label: "Unfold all", onClick: () => change({ unfolded: allOpen() ? [] : view.groups.map(view.path) }) });
     const source = h("pre", { class: "mg-xray-source", tabindex: 0, role: "region", "aria-label": "The program" });
     const stage = h("div", { class: "mg-stage mg-xray-stage" });
-    const legend = h("p", { class: "mg-xray-key" });
+    const legend = h("p", { class: "mg-key mg-xray-key" });
     const control = (name, label, onClick) => button({ label, icon: icon(name), onClick });
     const player = {
       first: control("first", "Before the way back", () => go(0)),
@@ -70,7 +70,7 @@ export default {
     const root = h(
       "section",
       { class: "mg-widget mg-frame mg-xray", "aria-label": "Graph x-ray", "data-mg-state": url.mark },
-      h("div", { class: "mg-xray-head" }, program.element, unused.element, visits.element, foldAll),
+      h("div", { class: "mg-head" }, program.element, unused.element, visits.element, foldAll),
       source,
       pictures,
       tables,
