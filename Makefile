@@ -2,7 +2,7 @@
 # Written for GNU make 3.81, which is what macOS carries. What a rule does stands in tools/.
 
 .DEFAULT_GOAL := help
-.PHONY: help serve book pdf test bench published assignment clean distclean set-up
+.PHONY: help serve book lab pdf test bench published assignment clean distclean set-up
 
 PORT ?= 8000
 PYTHON ?=
@@ -31,6 +31,9 @@ serve: .venv/.created ## build the book and serve it on http://localhost:8000
 
 book: set-up ## build the book into _build/html; warnings and failing cells are errors
 	@$(WITH_VENV) $(PY) tools/build_book.py
+
+lab: book ## the chapters as notebooks of your own in JupyterLab
+	@$(PY) tools/lab.py
 
 pdf: book .venv/.test-packages ## print the whole book into one PDF in _build
 	@$(PY) tools/print_book.py

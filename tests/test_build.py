@@ -47,6 +47,7 @@ See {ref}`trial`.
 :::
 
 ```{code-cell}
+:tags: [remove-cell]
 import minigrad
 from myst_nb import glue
 glue("half", 0.5, display=False)
@@ -178,6 +179,8 @@ def test_the_notebook_to_take_away_is_plain(trial):
     assert "> **Good to know**" in text and "See A trial." in text
     assert "newcommand" not in text and "newcommand" not in trial.page()
     assert "{ref}" not in text and ":::" not in text and "(trial)=" not in text
+    glues = next(cell for cell in notebook.cells if "glue(" in cell.source)
+    assert glues.metadata["jupyter"] == {"source_hidden": True}
 
 
 def test_launch_buttons_only_where_the_repository_is_known(trial):

@@ -156,6 +156,8 @@ def make_notebook(app, docname):
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = translator.markdown(cell.source)
+        elif "remove-cell" in cell.metadata.get("tags", []):  # must run, but is not to be read
+            cell.metadata["jupyter"] = {"source_hidden": True}
     notebook.cells = [cell for cell in notebook.cells if cell.source.strip()]
     notebook.cells.insert(0, nbformat.v4.new_markdown_cell(foreword(app), id="about-this-notebook"))
     notebook.metadata.pop("jupytext", None)
