@@ -148,6 +148,12 @@ def test_an_integer_is_a_row_with_one_one(rng):
         agree(found, everything(model, np.eye(D)[x], start))
 
 
+def test_dropout_treats_an_integer_as_that_row(rng):
+    x = rng.integers(0, D, (N, T))
+    one, other = (LSTM(D, H, rng=5, dropout=0.5)(given)[0].value for given in (x, np.eye(D)[x]))
+    assert np.array_equal(one, other)
+
+
 @pytest.mark.parametrize("make", [RNN, LSTM])
 def test_in_two_parts_as_in_one(make, rng):
     model, x = make(D, H, rng=0), rng.standard_normal((N, T, D))
