@@ -365,7 +365,8 @@ class Max(Op):
         y = np.max(x, axis=axis, keepdims=keepdims)
         context["kept"] = kept = _kept(np.shape(x), axis)
         largest = np.equal(x, np.reshape(y, kept))
-        context["share"] = largest / np.sum(largest, axis=axis, keepdims=True)
+        count = np.sum(largest, axis=axis, keepdims=True)
+        context["share"] = np.divide(largest, count, dtype=y.dtype)  # not every number in float64
         return y
 
     @staticmethod
