@@ -35,6 +35,8 @@ const inCard = ({ x, of, wrong, text }) => text ?? (wrong ? "✗ " : "") + (shap
 export default {
   render({ model, el }) {
     const url = urlState("xray");
+    const [, nth] = url.mark.split("-"); // the second x-ray of a page must be told from the first by its name, too
+    const named = (name) => (nth ? `${name} (${nth})` : name);
     const recorded = model.get("recorded");
     const state = { program: "", node: "", unused: false, visits: false, step: -1, unfolded: [], table: false };
     let [list, view, values, walk, graph, spots, timer] = [null, null, null, null, null, null, null];
@@ -46,7 +48,7 @@ export default {
     const unused = toggle({ label: "Add an unused branch", onChange: (on) => change({ unused: on, step: -1 }) });
     const visits = toggle({ label: "Visit counter beside the list", onChange: (on) => change({ visits: on }) });
     const foldAll = button({ label: "Unfold all", onClick: () => change({ unfolded: allOpen() ? [] : view.groups.map(view.path) }) });
-    const source = h("pre", { class: "mg-xray-source", tabindex: 0, role: "region", "aria-label": "The program" });
+    const source = h("pre", { class: "mg-xray-source", tabindex: 0, role: "region", "aria-label": named("The program") });
     const stage = h("div", { class: "mg-stage mg-xray-stage" });
     const legend = h("p", { class: "mg-key mg-xray-key" });
     const control = (name, label, onClick) => button({ label, icon: icon(name), onClick });
@@ -61,7 +63,7 @@ export default {
     const where = h("span", { class: "mg-xray-where", "aria-hidden": "true" });
     const stepper = h("div", { class: "mg-xray-stepper", role: "group", "aria-label": "The way back, turn by turn" }, Object.values(player), position, where);
     const details = h("dl", { class: "mg-xray-details" });
-    const tables = h("div", { class: "mg-scroll mg-table", tabindex: 0, role: "region", "aria-label": "All nodes, in numbers", hidden: true });
+    const tables = h("div", { class: "mg-scroll mg-table", tabindex: 0, role: "region", "aria-label": named("All nodes, in numbers"), hidden: true });
     const pictures = h("div", {}, stage, legend);
     const voice = announcer();
     const status = h("span", { class: "mg-status", role: "status" });
@@ -69,7 +71,7 @@ export default {
     const link = button({ label: "Copy link", onClick: async () => (status.textContent = (await copy(url.link(shared()))) ? "Link copied." : "Copy it from the address bar.") });
     const root = h(
       "section",
-      { class: "mg-widget mg-frame mg-xray", "aria-label": "Graph x-ray", "data-mg-state": url.mark },
+      { class: "mg-widget mg-frame mg-xray", "aria-label": named("Graph x-ray"), "data-mg-state": url.mark },
       h("div", { class: "mg-head" }, program.element, unused.element, visits.element, foldAll),
       source,
       pictures,
