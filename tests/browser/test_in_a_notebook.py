@@ -6,7 +6,7 @@ another one has the sheets of both. The book's pages, and the demo, load modules
 
 import pytest
 
-from minigrad.widgets.page import CostExplorer, PageWidget
+from minigrad.widgets.page import CostExplorer, PageWidget, bundle
 
 WIDGETS = {widget.__name__: widget for widget in PageWidget.__subclasses__()}
 
@@ -73,3 +73,11 @@ def test_a_widget_is_one_text_and_no_sheet_but_its_own_changes_it(open_page, pac
             if old[key] != new[key]
         }
         assert not changed, "\n".join(sorted(changed)[:30])
+
+
+@pytest.mark.parametrize("line", ["export const [a, b] = [1, 2];", "export default 3;"])
+def test_what_bundle_cannot_read_it_says(tmp_path, line):
+    (tmp_path / "part.js").write_text(line)
+    (tmp_path / "whole.js").write_text('import { a } from "./part.js";')
+    with pytest.raises(ValueError, match="part.js: bundle cannot read 'export"):
+        bundle(tmp_path / "whole.js")
