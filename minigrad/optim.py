@@ -67,7 +67,8 @@ class Optimiser(Module):
             # Not w -= ...: a list recorded before this step still holds w, and its derivatives stay
             # those of the point where it was recorded. In the dtype of w: a setting that came as
             # np.float64 would widen float32.
-            parameter.value = np.subtract(w, rate * self.direction(i, w, g), dtype=w.dtype)
+            parameter.value = np.multiply(self.direction(i, w, g), -rate, dtype=w.dtype)
+            parameter.value += w
 
 
 class SGD(Optimiser):
