@@ -187,7 +187,9 @@ def test_launch_buttons_only_where_the_repository_is_known(trial):
     assert "mybinder.org" not in trial.page()
     status, printed = trial.build(BOOK_REPOSITORY_URL="https://github.com/someone/some-book")
     assert status == 0, printed
-    address = "https://mybinder.org/v2/gh/someone/some-book/main?urlpath=lab/tree/book/trial.md"
+    address = (
+        "https://mybinder.org/v2/gh/someone/some-book/main?urlpath=lab/tree/notebooks/trial.ipynb"
+    )
     assert trial.page().count(address) >= 2  # the button, and the recorded run's link
     status, printed = trial.build(BOOK_REPOSITORY_URL="my repository")
     assert status != 0 and "expected https://github.com/OWNER/NAME" in printed

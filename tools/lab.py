@@ -3,7 +3,7 @@
 A copy of each lies in a folder of the reader's. One that is there already holds the reader's work
 and is kept; who wants the book's again deletes it.
 
-usage: lab.py [FOLDER]      default: notebooks
+usage: lab.py [--only-copy] [FOLDER]      default: notebooks
 """
 
 import shutil
@@ -27,9 +27,12 @@ def bring(built, folder):
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "notebooks"
+    arguments = sys.argv[1:]
+    only_copy = "--only-copy" in arguments
+    folder = Path([*(name for name in arguments if name != "--only-copy"), ROOT / "notebooks"][0])
     bring(ROOT / "_build" / "html" / "_sources" / "book", folder)
     try:
-        sys.exit(subprocess.call([sys.executable, "-m", "jupyter", "lab", str(folder)]))
+        if not only_copy:
+            sys.exit(subprocess.call([sys.executable, "-m", "jupyter", "lab", str(folder)]))
     except KeyboardInterrupt:  # Ctrl-C ends JupyterLab; nothing to report
         pass

@@ -52,15 +52,29 @@ def configure(app, config):
 
 
 def binder_address(app, docname):
-    """Where Binder opens the chapter as a notebook; "" where the repository is not known."""
+    """Where Binder opens the chapter as a notebook; "" where the repository is not known.
+
+    Not the chapter's source, whose directives a notebook shows as they are written, but the
+    notebook that is made from it: `.binder/postBuild` puts those of all chapters into one folder.
+    """
     address = app.config.html_theme_options.get("repository_url")
     if not address:
         return ""
     owner_and_name = address.removeprefix("https://github.com/")
     branch = app.config.html_theme_options.get("repository_branch", "main")
-    return f"{BINDER}/v2/gh/{owner_and_name}/{branch}?urlpath=lab/tree/{docname}.md"
+    notebook = f"notebooks/{docname.removeprefix('book/')}.ipynb"
+    return f"{BINDER}/v2/gh/{owner_and_name}/{branch}?urlpath=lab/tree/{notebook}"
+
+
+def point_to_notebook(app, pagename, templatename, context, doctree):
+    """The theme's own button leads to the source; let it lead where all our links lead."""
+    for group in context.get("header_buttons", []):
+        for button in group.get("buttons", []):
+            if button.get("text") == "Binder":
+                button["url"] = binder_address(app, pagename)
 
 
 def setup(app):
     app.connect("config-inited", configure)
+    app.connect("html-page-context", point_to_notebook, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
