@@ -136,8 +136,7 @@ def jvp(f, inputs, tangents):
     pulling ẋ back through *it* gives Jẋ.
     """
     shapes = {"inputs": [*map(np.shape, inputs)], "tangents": [*map(np.shape, tangents)]}
-    fits = shapes["inputs"] == shapes["tangents"]
-    expect(jvp, fits, "for every input a tangent of its own shape", **shapes)
+    expect(jvp, shapes["inputs"] == shapes["tangents"], "a tangent of its own shape each", **shapes)
     try:
         y = f(*map(Dual, inputs, tangents))
         return (y.primal, y.tangent) if isinstance(y, Dual) else (y, np.zeros_like(y))
@@ -161,8 +160,7 @@ def jacobian(f, mode=None):
     each entry of y), so the shorter side decides; `mode`, "forward" or "reverse", overrules.
     `jacobian(f).mode_for(x)` says which it is.
     """
-    modes = "forward", "reverse", None
-    expect(jacobian, mode in modes, "'forward', 'reverse' or None", mode=mode)
+    expect(jacobian, mode in (None, "forward", "reverse"), "'forward' or 'reverse'", mode=mode)
 
     def shorter(x, y):
         return mode or ("forward" if np.size(x) < np.size(y) else "reverse")

@@ -32,7 +32,6 @@ op it is a constant, as a plain array would be.
 """
 
 import operator
-import sys
 
 import numpy as np
 from numpy import float64
@@ -214,11 +213,6 @@ class Watched(Noted):
     __len__ = lambda self: len(_value(self))
     astype = lambda self, dtype: self._noted(np.ndarray.astype, (self, dtype), {})
 
-    def __bool__(self):
-        if not sys._getframe(1).f_globals["__name__"].startswith("minigrad."):
-            self._refuse()
-        return _value(self._noted(bool, (self,), {}))  # minigrad checks its arguments
-
     def _noted(self, function, args, kwargs):
         if not callable(self.told):  # the recording is over, or interrupted: within no_grad, say
             self._refuse()
@@ -226,7 +220,7 @@ class Watched(Noted):
             return function(*_replaced(args, _value))
         found = []
         _replaced((args, kwargs), lambda x: found.append(getattr(x, "node", x)))
-        steps = function in promises.PIECEWISE_CONSTANT or function is bool
+        steps = function in promises.PIECEWISE_CONSTANT
         if steps or not any([isinstance(node, TensorNode) for node in found]):
             return self.told(Call, (), {"function": function, "args": args, "kwargs": kwargs})
         return super()._noted(function, args, kwargs)
@@ -265,14 +259,13 @@ def _print(x):
 
 
 def _kind(x):
-    """What stays: shape, dtype, and what minigrad found when it checked its arguments, a bool."""
-    return getattr(x, "shape", ()), getattr(x, "dtype", type(x)), x is True
+    return getattr(x, "shape", ()), getattr(x, "dtype", type(x))
 
 
 def _stays(was, now):
     if was != now:
         raise ValueError(
-            f"compile: recorded with {was}, called with {now}: shapes, dtypes and checks stay. "
+            f"compile: recorded with {was}, called with {now}: shapes and dtypes stay. "
             "Mask, do not select; compile the step again for others"
         )
 

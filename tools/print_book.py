@@ -46,6 +46,7 @@ def pages():
     for part in toc["parts"]:
         for number, chapter in enumerate(part["chapters"]):
             yield chapter["file"], None if number else part["caption"]
+    yield "genindex", None
 
 
 def find_browser():

@@ -36,7 +36,7 @@ class Recurrent(Module):
     def forward(self, x, *state):
         (d, _), (k, _), dtype = self.input.weight.shape, self.recurrent.shape, self.recurrent.dtype
         shape, integers = np.shape(x), x.dtype.kind in "iu"
-        fits = len(shape) == 2 and np.all((0 <= x) & (x < d)) if integers else shape[2:] == (d,)
+        fits = len(shape) == 2 if integers else len(shape) == 3 and shape[2] == d
         wanted = f"(n, T, {d}), or (n, T) integers from 0 to {d - 1}"
         expect(self, fits and 0 not in shape, wanted, dtype=x.dtype.name, x=x)
         hidden = (shape[0], k)
@@ -44,10 +44,20 @@ class Recurrent(Module):
         shapes = [np.shape(part) for part in state]
         expect(self, shapes == [hidden] * self.parts, f"{self.parts} of {hidden}", state=shapes)
         if integers:
-            x = np.equal(x[:, :, np.newaxis], np.arange(d)).astype(dtype)
+            x = OneHot.do_forward(x, d=d, dtype=dtype)
         x = masked(x, self.dropout.mask((shape[0], 1, d), dtype))
         weights = self.input.weight, self.input.bias, self.recurrent
         return self.run(x, *weights, *state, mask=self.dropout.mask(hidden, dtype))
+
+
+class OneHot(Op):
+    """Each integer of x, from 0 to d − 1, as d numbers: a 1 in its place, and zeros."""
+
+    @staticmethod
+    def forward(context, x, d, dtype):
+        low, high = int(x.min()), int(x.max())
+        expect(OneHot, 0 <= low and high < d, f"integers from 0 to {d - 1}", least=low, most=high)
+        return np.equal(x[..., np.newaxis], np.arange(d)).astype(dtype)
 
 
 class RNN(Recurrent):
