@@ -220,8 +220,8 @@ class Watched(Noted):
             return function(*_replaced(args, _value))
         found = []
         _replaced((args, kwargs), lambda x: found.append(getattr(x, "node", x)))
-        steps = function in promises.PIECEWISE_CONSTANT
-        if steps or not any([isinstance(node, TensorNode) for node in found]):
+        flows = any([isinstance(node, TensorNode) for node in found])
+        if function in promises.PIECEWISE_CONSTANT or not flows:
             return self.told(Call, (), {"function": function, "args": args, "kwargs": kwargs})
         return super()._noted(function, args, kwargs)
 
@@ -297,7 +297,7 @@ class compile:
         self._forward(arguments)
         loss = np.array(self.loss.value)[()]
         core.pull_back([self.loss], [promises.seed(loss, None)], keep=True, records=self.records)
-        for record, *_ in self.lines:  # which else would hold on to the parameters' arrays
+        for record in self.lines:  # which else would hold on to the parameters' arrays
             record.context = record.adjoints = None
         return loss
 
@@ -319,10 +319,10 @@ class compile:
     def _record(self, arguments):
         """Run the step; returns what must not change in it, line by line.
 
-        `lines` are core's records, each with the nodes or cells that it fills, and their kinds;
+        `lines` are core's records, {record: (the nodes or cells that it fills, their kinds)};
         `leaves` are the parameters, {leaf: cell}. While the step runs, their value is watched.
         """
-        self.lines, self.seen = [], []
+        self.lines, self.seen = {}, []
         self.arguments = [Cell(x, f"argument {i}") for i, x in enumerate(arguments)]
         before = [(leaf, leaf.value, leaf._grad) for leaf in self.leaves]
         try:
@@ -358,14 +358,12 @@ class compile:
             new.slot = f"output {i} of line {len(self.lines)}"
         if nodes:
             record.outputs = filled if several else filled[0]
-        self.lines.append((record, filled, [_kind(new.value) for new in filled]))
+        self.lines[record] = filled, [_kind(new.value) for new in filled]
         return tuple(map(Watched, filled)) if several else Watched(filled[0])
 
     def _node(self, x):
         node = getattr(x, "node", x)
-        if isinstance(node, TensorNode) and node.source not in [
-            record for record, *_ in self.lines
-        ]:
+        if isinstance(node, TensorNode) and node.source not in self.lines:
             if node.source is not None:
                 raise TypeError("compile: a node computed outside the step would go stale")
             self.leaves.setdefault(node, Cell(node.value, f"parameter {len(self.leaves)}"))
@@ -379,7 +377,7 @@ class compile:
         for cell, value in zip(cells, values):
             cell.value = value
         debugging = "debug" in core._modes.get()
-        for record, filled, kinds in self.lines:
+        for record, (filled, kinds) in self.lines.items():
             record.context, constants = {}, record.constants
             if constants:
                 constants = _replaced(constants, _value)
