@@ -75,7 +75,7 @@ def print_pages(address, folder):
             if page.goto(f"{address}/{name}.html", wait_until="load").status != 200:
                 sys.exit(f"{name} is in _toc.yml, but not in the built book: run `make book`.")
             page.evaluate(READY)
-            title = page.locator("h1").first.inner_text().removesuffix("#").strip()
+            title = page.locator("article h1").first.inner_text().removesuffix("#").strip()
             file = folder / f"{len(printed):02}.pdf"
             page.pdf(
                 path=file,
