@@ -133,15 +133,20 @@ def _through_matrix(context, gz):
     """X̄ and Ȳ of Z = XY where Y is one matrix (a vector is one column), for all rows at once."""
     x, y = context["x"], context["y"]
     columns = y if y.ndim == 2 else y.reshape(-1, 1)
-    gz = gz.reshape(-1, columns.shape[1])
+    gz = _rows(gz) if y.ndim == 2 else gz.reshape(-1, 1)
     wanted_x, wanted_y, *_ = context.get("wanted", (True, True))
-    gx = (gz @ columns.T).reshape(x.shape) if wanted_x else None
-    return gx, (_rows(x).T @ gz).reshape(y.shape) if wanted_y else None
+    gx = _shaped(gz @ columns.T, x.shape) if wanted_x else None
+    return gx, _shaped(_rows(x).T @ gz, y.shape) if wanted_y else None
 
 
 def _rows(x):
     """A vector as one row, a stack of matrices as the rows of all."""
     return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+
+
+def _shaped(x, shape):
+    """Not reshaped where it fits: that would be a view, and a leaf has to make a copy of a view."""
+    return x if x.shape == shape else x.reshape(shape)
 
 
 # Functions of one number, entry by entry: x̄ = ȳ ∘ f'(x).
