@@ -47,6 +47,9 @@ class Line:
             return self._read(1)
         return "" if self.tangent is None else "the seed"
 
+    def __repr__(self):
+        return f"{self.name} = {self.expression} = {number(self.primal)}"
+
     def _read(self, which):
         """The line of LINES, with the names of the rows put in."""
         texts = [a.name if isinstance(a, Line) else number(a) for a in self.arguments]

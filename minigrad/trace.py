@@ -11,29 +11,31 @@ Walther, "Evaluating Derivatives" (2008). What a trace looks like is up to `disp
 """
 
 import inspect
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from minigrad import display
-from minigrad.core import OpNode, TensorNode, pull_back, wengert_list
+from minigrad.core import TensorNode, pull_back, wengert_list
 from minigrad.dual import Dual
 
 
-@dataclass(eq=False)
 class Row(display.Line):
-    """One line of a trace. `shares` is what its users send back: [(a user's name, share), ...]."""
+    """One line of a trace.
 
-    name: str
-    node: TensorNode
-    label: str = ""
-    record: OpNode | None = None
-    arguments: list = ()  # of the op: rows, and the values of whatever else it was given
-    tangent: object = None
-    adjoint: object = None
-    shares: list = field(default_factory=list)
+    `name`               v₁, say
+    `node`               whose value it shows, the `primal`; the `record` says which op made it
+    `label`              of an input: what f calls it
+    `arguments`          of the op: rows, and the values of whatever else it was given
+    `tangent, adjoint`   None until they are asked for
+    `shares`             what its users send back: [(a user's name, share), ...]
+    """
+
+    def __init__(self, name, node, label="", arguments=()):
+        self.name, self.node, self.label, self.arguments = name, node, label, arguments
+        self.tangent, self.adjoint, self.shares = None, None, []
 
     primal = property(lambda self: self.node.value)
+    record = property(lambda self: self.node.source)
     op = property(lambda self: self.record.op.__name__ if self.record else "")
     inputs = property(lambda self: tuple(a.name for a in self.arguments if isinstance(a, Row)))
 
@@ -42,19 +44,19 @@ class Trace(display.Table):
     """The rows of one run; `trace["v3"]` is one. Shows itself as a table or, drawn, as a graph."""
 
     def __init__(self, output, leaves):
-        self.output, self.leaves, of_node = output, leaves, {}
-        for i, (name, node) in enumerate(leaves.items()):
-            of_node[id(node)] = Row(display.variable(i + 1 - len(leaves)), node, name)
+        self.output, self.of_node = output, {}
+        for i, (name, node) in enumerate(leaves.items(), 1 - len(leaves)):
+            self.of_node[id(node)] = Row(display.variable(i), node, name)
         for i, record in enumerate(wengert_list(output), 1):
             if len(record.outputs) > 1:
                 raise TypeError(
                     f"{record.op.__name__} has {len(record.outputs)} outputs, and a line of a "
                     "trace holds one. Write it as several ops of one output to trace it."
                 )
-            arguments = [of_node.get(id(x), getattr(x, "value", x)) for x in record.inputs]
+            arguments = [self.of_node.get(id(x), getattr(x, "value", x)) for x in record.inputs]
             (node,) = record.outputs
-            of_node[id(node)] = Row(display.variable(i), node, "", record, arguments)
-        self.of_node, self.rows = of_node, list(of_node.values())
+            self.of_node[id(node)] = Row(display.variable(i), node, "", arguments)
+        self.rows = list(self.of_node.values())
 
     def __getitem__(self, name):
         found = {display.plain(row.name): row for row in self.rows}

@@ -34,6 +34,16 @@ def test_names_that_the_function_does_not_know_are_labels():
     assert [row.expression for row in traced.rows] == ["width", "height", "v₋₁ × v₀"]
 
 
+def test_a_row_reads_as_its_line_of_the_table():
+    traced = trace(lambda x: np.sin(x * x) * x, x=2.0)
+    assert [repr(row) for row in traced.rows[:2]] == ["v₀ = x = 2", "v₁ = v₀ × v₀ = 4"]
+
+
+def test_a_row_is_short_where_very_many_paths_lead_to_it():
+    doubled = lambda x, times: doubled(x + x, times - 1) if times else x
+    assert repr(trace(lambda x: doubled(x, 99), 0.0)["v99"]) == "v₉₉ = v₉₈ + v₉₈ = 0"
+
+
 class SumAndProduct(mg.Op):
     @staticmethod
     def forward(context, x, y):
