@@ -67,7 +67,9 @@ def gradcheck(function, *inputs, **constants):
     fewer = f"{MOST_ENTRIES} at most: shapes like (3, 4) show a mistake too, and take less time"
     promises.expect(gradcheck, entries <= MOST_ENTRIES, fewer, entries=entries)
     name = getattr(function, "__name__", "f").replace("<lambda>", "the function")
-    rng = np.random.default_rng(0)  # random, but each time the same: reports repeat
+    # Random, but each time the same: reports repeat. Of a seed that nobody types: from default_rng(0)
+    # a reader may have drawn the input, and a cotangent equal to it lets the two be exchanged.
+    rng = np.random.default_rng([*b"gradcheck"])
     facts = {"entries": entries, "is_op": isinstance(function, type)}
     found = {"right": True, "name": name, "facts": facts}
     with np.errstate(all="ignore"):
