@@ -18,6 +18,7 @@ import tempfile
 import time
 import traceback
 import warnings
+from collections import Counter
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -34,6 +35,8 @@ class Spread(NamedTuple):
     values: np.ndarray
 
     def __str__(self):
+        if np.ndim(self.mean):
+            return f"means and standard deviations {self.mean.shape} ({len(self.values)} runs)"
         return f"{self.mean:.3g} ± {self.sd:.2g} ({len(self.values)} runs)"
 
 
@@ -241,24 +244,36 @@ def _inline(run, tasks, _):
 
 
 def _processes(run, tasks, jobs):
-    """A process that dies breaks the pool of all; what is left begins again in a new one."""
+    """A process that dies breaks the pool of all. What was under way then goes on alone.
+
+    Only one of these runs need be to blame: alone, the others come to their end.
+    """
     joblib, *_ = _packages()
-    left, jobs = dict(tasks), jobs or joblib.cpu_count()
+    left, deaths, jobs = dict(tasks), Counter(), jobs or joblib.cpu_count()
     if jobs == 1:
         yield from _inline(run, tasks, None)
         return
-    for _ in range(3):
+    while left:
+        group = [key for key in left if not deaths[key]] or [next(iter(left))]
+        begun = []
         with joblib.parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
             pool = joblib.Parallel(batch_size=1, return_as="generator_unordered")
-            one = joblib.delayed(_attempt_in_a_worker)
             try:
-                for key, outcome in pool(one(run, key, *left[key]) for key in list(left)):
+                for key, outcome in pool(_calls(run, tasks, group, begun)):
                     del left[key]
                     yield key, outcome
             except BrokenProcessPool:
-                continue
-    for key, task in left.items():
-        yield key, Run(*task, {}, 0.0, "its process, or one beside it, died three times")
+                deaths.update(left.keys() & begun)
+        for key in [key for key in left if deaths[key] == 3]:
+            yield key, Run(*left.pop(key), {}, 0.0, "its process died three times")
+
+
+def _calls(run, tasks, group, begun):
+    """What joblib is to call, one by one; `begun` is told of each that it has asked for."""
+    joblib, *_ = _packages()
+    for key in group:
+        begun.append(key)
+        yield joblib.delayed(_attempt_in_a_worker)(run, key, *tasks[key])
 
 
 def _dask(run, tasks, client):

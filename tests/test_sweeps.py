@@ -288,6 +288,12 @@ def test_a_run_that_raises_is_left_out_reported_and_tried_again(tmp_path, backen
     assert len(sweep(run, {"rate": [1, 2]}, range(4), **where).runs) == 8
 
 
+def test_the_spread_of_a_curve_can_be_printed():
+    row = sweep(experiment(), GRID, range(3), backend="inline").table()[0]
+    assert str(row["curve"]) == "means and standard deviations (4,) (3 runs)"
+    assert str(row["seed_back"]) == "1 ± 1 (3 runs)"
+
+
 def test_all_runs_fail(tmp_path):
     with pytest.raises(RuntimeError, match=r"2 of 2 runs failed(.|\n)*NameError: name 'missing'"):
         sweep(lambda seed: missing, {}, [1, 2], tmp_path, backend="inline")  # noqa: F821
@@ -309,16 +315,19 @@ def test_a_process_that_is_killed_once(tmp_path, log):
     assert len(files(tmp_path / "runs")) == 18
 
 
-def test_a_process_that_is_killed_each_time(tmp_path):
+@pytest.mark.parametrize("fatal", [0, 2, 11])
+def test_a_run_that_is_killed_each_time_takes_no_other_with_it(fatal, tmp_path):
     def run(seed):
-        if seed == 3:
-            time.sleep(0.3)  # the others are done by then
+        if seed == fatal:
             os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(0.05)  # some are under way beside it, others have not begun
         return seed
 
-    with pytest.warns(RuntimeWarning, match="1 of 6 runs failed(.|\n)*died three times"):
-        result = sweep(run, {}, range(6), tmp_path, jobs=2)
-    assert [run.seed for run in result.runs] == [0, 1, 2, 4, 5] and len(files(tmp_path)) == 5
+    with pytest.warns(RuntimeWarning, match="1 of 12 runs failed(.|\n)*died three times"):
+        result = sweep(run, {}, range(12), tmp_path, jobs=2)
+    assert [run.seed for run in result.failures] == [fatal]
+    assert [run.seed for run in result.runs] == [seed for seed in range(12) if seed != fatal]
+    assert len(files(tmp_path)) == 11
 
 
 @pytest.mark.parametrize(
