@@ -606,3 +606,24 @@ def test_the_checker_does_not_use_the_ops_that_it_checks(monkeypatch):
     monkeypatch.setattr(checker, "_second_order", lambda *args: (None, ""))
     assert mg.gradcheck(mg.Sin, X)
     assert mg.gradcheck(of(mg.Sin, lambda c, g: -g * np.cos(c["x"])), X).mistake == "sign"
+
+
+class Exchanged(mg.Op):
+    """x², whose backward has x where the incoming gradient belongs: 2 x x instead of 2 x g."""
+
+    @staticmethod
+    def forward(context, x):
+        context["x"] = x
+        return x**2
+
+    @staticmethod
+    def backward(context, g):
+        return 2 * context["x"] * context["x"]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_no_seed_of_the_readers_hides_that_input_and_incoming_gradient_are_exchanged(seed):
+    """An input drawn as the cotangent is drawn would equal it, and the two could be exchanged."""
+    np.random.seed(seed)
+    for draw in (np.random.default_rng(seed).standard_normal, lambda s: np.random.randn(*s)):
+        assert not mg.gradcheck(Exchanged, draw((3, 4)))
