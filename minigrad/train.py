@@ -84,7 +84,8 @@ def fit(
     An interrupt (Ctrl-C, or Stop in a notebook) is passed on, as every error is: the model stays
     as the last step left it, the checkpoint as the last full epoch did. Call `fit` again in the
     same way to go on, or with more `epochs`. Raises ValueError, before anything has changed, for a
-    checkpoint that is damaged, of another model or made with other settings or other data.
+    checkpoint that is damaged, of another model or made with other settings, another seed
+    or other data.
     """
     parts = [train] if test is None else [train, test]
     lists = ["loss", "accuracy", "test_loss", "test_accuracy"][: 2 * len(parts)]
@@ -94,7 +95,7 @@ def fit(
     run.model, run.rng, run.best = model.train(), batches.rng, patience and model.state_dict()
     run.optimiser = optimiser or SGD(model.parameters(), rate, momentum)
     asked = dict(loss=loss, train=train, test=test, batch=batch, clip=clip, patience=patience)
-    file = Checkpoint(checkpoint, run, watch=watch, **asked)
+    file = Checkpoint(checkpoint, run, watch=watch, rng=rng, **asked)
     history = file.resume()
     for epoch in display.epochs(history, epochs, progress):
         if patience and epoch > history.get("best", [epoch])[-1] + patience:
