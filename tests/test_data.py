@@ -54,6 +54,11 @@ def test_an_epoch_shows_each_example_once_with_its_own_label():
     assert np.concatenate(again).tolist() == orders[0]
 
 
+def test_lists_are_as_good_as_arrays():
+    batches = list(minibatches([[1.0], [2.0], [3.0]], [0, 1, 2], 2, rng=0))
+    assert sorted(float(x) - y for X, labels in batches for (x,), y in zip(X, labels)) == [1.0] * 3
+
+
 def test_the_size_of_a_batch_may_change_within_an_epoch():
     batches, sizes = minibatches(np.zeros((10, 1)), np.zeros(10), 4, rng=0), []
     for _, labels in batches:

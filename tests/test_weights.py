@@ -197,6 +197,14 @@ def test_a_foreign_file_is_refused_by_name(tmp_path, kind, suffix):
         assert words in str(caught.value)
 
 
+def test_numbers_that_numpy_lacks_are_named(tmp_path):
+    about = b'{"w":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}'
+    path = tmp_path / "other.safetensors"
+    path.write_bytes(len(about).to_bytes(8, "little") + about + bytes(4))
+    with pytest.raises(ValueError, match="no numbers of kind 'BF16'; save them as float32"):
+        load(path)
+
+
 def test_a_pickle_is_never_opened(tmp_path):
     class Bomb:
         def __reduce__(self):

@@ -16,6 +16,7 @@ class minibatches:
     """
 
     def __init__(self, X, y, size, rng=None):
+        X, y = [np.asarray(part) if isinstance(part, list | tuple) else part for part in (X, y)]
         if len(X) != len(y):
             raise ValueError(
                 f"minibatches: {len(X)} examples and {len(y)} labels; expected one label for each"

@@ -131,7 +131,10 @@ def _write_safetensors(state, file):
 
 
 def _read_safetensors(path):
-    return _safetensors().load(path.read_bytes())
+    try:
+        return _safetensors().load(path.read_bytes())
+    except KeyError as kind:  # 'BF16', say
+        raise ValueError(f"NumPy has no numbers of kind {kind}; save them as float32") from kind
 
 
 def _safetensors():
