@@ -17,10 +17,7 @@ def medians(steps, rounds):
     """{name: median CPU time of one call}, sampled in turn."""
     for step in steps.values():
         step()
-    numbers = {
-        name: max(1, round(harness.SAMPLE / 3 / harness._sample(step, 1)))
-        for name, step in steps.items()
-    }
+    numbers = {name: harness.calls(step, harness.SAMPLE / 3) for name, step in steps.items()}
     samples = {name: [] for name in steps}
     for _ in range(rounds):
         for name, step in steps.items():

@@ -110,7 +110,7 @@ def measure(workload, rounds, progress=lambda: None):
     gc.collect()
     gc.freeze()  # what the peers brought along need not be searched for garbage in every sample
     try:
-        numbers = {who: max(1, round(SAMPLE / _sample(step, 1))) for who, step in steps.items()}
+        numbers = {who: calls(step, SAMPLE) for who, step in steps.items()}
         samples = {who: [] for who in steps}
         names = list(steps)
         for number in range(rounds):
@@ -154,6 +154,11 @@ def entry(workload, contender, samples):
 
 def quartiles(values):
     return [float(value) for value in np.percentile(values, (25, 75))]
+
+
+def calls(step, seconds):
+    """How many calls take so long; the least of three tells, for the first may be a slow one."""
+    return max(1, round(seconds / min(_sample(step, 1) for _ in range(3))))
 
 
 def _sample(step, number):

@@ -114,6 +114,12 @@ def test_methods_are_named_as_asv_finds_them():
     assert not hasattr(networks.ConvNet, "prepare_plain") or not networks.ConvNet.prepare_plain
 
 
+def test_a_slow_first_call_does_not_make_samples_of_one_call(monkeypatch):
+    times = iter([0.03, 0.001, 0.002])
+    monkeypatch.setattr(harness, "_sample", lambda step, number: next(times))
+    assert harness.calls(None, 0.03) == 30
+
+
 def test_a_ratio_is_that_of_the_medians():
     class Work:
         baseline, scale, absolute, aims = "hand", 1e3, False, {"minigrad": 2.0}
