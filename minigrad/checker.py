@@ -21,7 +21,8 @@ import numpy as np
 
 from minigrad import display, promises
 from minigrad.core import Op, TensorNode, pull_back, strict, undo_broadcasting
-from minigrad.mistakes import Mistake, as_tuple, diagnose
+from minigrad.mistakes import Mistake, diagnose
+from minigrad.promises import as_tuple, is_float
 
 STEP = 1e-6  # of an entry near 1: small enough for the slope, large enough for rounding
 ROUNDING = 20 * np.finfo(float).eps  # of a few operations, relative to the output
@@ -41,10 +42,10 @@ class Report(display.Verdict):
     """
 
     mistake = input = entry = second_order = None
-    analytic = numeric = ()
+    right, analytic, numeric = True, (), ()
 
-    def __init__(self, **found):
-        vars(self).update(found)
+    def __init__(self, name, **facts):
+        self.name, self.facts = name, facts
 
     __bool__ = lambda self: self.right
 
@@ -61,27 +62,26 @@ def gradcheck(function, *inputs, **constants):
     Raises TypeError if there is nothing to differentiate, ValueError if there is too much to try.
     """
     xs = [_float64(x) for x in inputs]
-    entries = sum(np.size(x) for x in xs if _is_float(x))
+    entries = sum(np.size(x) for x in xs if is_float(x))
     if not entries:
         raise TypeError("gradcheck: no floats to differentiate; give np.random.randn(3, 4), say.")
     fewer = f"{MOST_ENTRIES} at most: shapes like (3, 4) show a mistake too, and take less time"
     promises.expect(gradcheck, entries <= MOST_ENTRIES, fewer, entries=entries)
     name = getattr(function, "__name__", "f").replace("<lambda>", "the function")
-    # Random, but each time the same: reports repeat. Of a seed that nobody types: from default_rng(0)
-    # a reader may have drawn the input, and a cotangent equal to it lets the two be exchanged.
+    report = Report(name, entries=entries, is_op=isinstance(function, type))
+    # Random, but each time the same: reports repeat. Of a seed that nobody types: an input that the
+    # reader drew from default_rng(0) would equal the cotangent, and the two could be exchanged.
     rng = np.random.default_rng([*b"gradcheck"])
-    facts = {"entries": entries, "is_op": isinstance(function, type)}
-    found = {"right": True, "name": name, "facts": facts}
     with np.errstate(all="ignore"):
         try:
             trial = Trial(function, constants, xs, rng.standard_normal)
-            found |= dict(analytic=trial.got, numeric=trial.slopes)
-            facts["kinks"] = sum(_compare(trial, i, rng) for i in trial.floats)
+            report.analytic, report.numeric = trial.got, trial.slopes
+            report.facts["kinks"] = sum(_compare(trial, i, rng) for i in trial.floats)
             _call_again(trial, rng)
-            found["second_order"], facts["reason"] = _second_order(trial, rng)
+            report.second_order, report.facts["reason"] = _second_order(trial, rng)
         except Mistake as error:
-            found |= vars(error) | {"right": False, "facts": facts | error.facts}
-    return Report(**found)
+            vars(report).update(vars(error), right=False, facts=report.facts | error.facts)
+    return report
 
 
 class Trial:
@@ -94,7 +94,7 @@ class Trial:
         self.function, self.constants, self.xs = function, constants, xs
         self.is_op = isinstance(function, type)
         self.op = function if self.is_op else _as_op(function)
-        self.floats = [i for i, x in enumerate(xs) if _is_float(x)]
+        self.floats = [i for i, x in enumerate(xs) if is_float(x)]
         with strict():  # here alone: it takes half of the time
             (self.ys, self.backward), (again, self.other) = self.forward(xs), self.forward(xs)
             if not all(map(_identical, self.ys, again)):
@@ -116,7 +116,7 @@ class Trial:
             ys = tuple(map(check if self.is_op else promises.function_value, ys))
         except TypeError as error:
             raise Mistake("no-floats", error=error) from None
-        context["wanted"] = tuple(map(_is_float, xs))  # as the engine says where some are not
+        context["wanted"] = tuple(map(is_float, xs))  # as the engine says where some are not
 
         def backward(gs):
             seeds = [copy(g) for g in gs]
@@ -149,9 +149,8 @@ class Trial:
         share = np.zeros(shape) if share is None else promises.as_array(share)
         if share.dtype.kind != "f":
             raise Mistake("dtype", input=i, found=share.dtype)
-        if share.shape in map(np.shape, self.ys) and promises.broadcasts(shape, share.shape):
-            return undo_broadcasting(share, shape)
-        return share
+        repeated = promises.was_repeated(shape, share.shape, self.ys)
+        return undo_broadcasting(share, shape) if repeated else share
 
     def at(self, xs, draw=np.ones):
         """The same function elsewhere, with another incoming gradient."""
@@ -159,7 +158,7 @@ class Trial:
 
     def nearby(self, rng):
         """Another point, with the same signs, and most likely in the same domain."""
-        return [x * rng.uniform(0.7, 0.95, np.shape(x)) if _is_float(x) else x for x in self.xs]
+        return [x * rng.uniform(0.7, 0.95, np.shape(x)) if is_float(x) else x for x in self.xs]
 
     def agrees(self, i, share=None):
         """Whether the gradient of input i is right; or would be, if this were returned."""
@@ -272,7 +271,7 @@ def _second_order(trial, rng):
         return tuple(share for share in shares if share is not None)
 
     def along(*steps):
-        return pulled(*[x + s * u if _is_float(x) else x for x, s, u in zip(xs, steps, us)])
+        return pulled(*[x + s * u if is_float(x) else x for x, s, u in zip(xs, steps, us)])
 
     try:
         second = Trial(along, {}, [*np.zeros(len(xs))], rng.standard_normal)
@@ -289,7 +288,7 @@ def _as_op(function):
     """A function of nodes as an op: its backward walks the list that its forward recorded."""
 
     def forward(context, *xs, **constants):
-        context["nodes"] = nodes = [TensorNode(x) if _is_float(x) else x for x in xs]
+        context["nodes"] = nodes = [TensorNode(x) if is_float(x) else x for x in xs]
         context["ys"] = ys = as_tuple(function(*nodes, **constants))
         return tuple(getattr(y, "value", y) for y in ys)
 
@@ -305,12 +304,8 @@ def _pull(ys, gs, nodes, **options):
 
 def _float64(x):
     x = getattr(x, "value", x)
-    return np.array(x, float)[()] if _is_float(promises.as_array(x)) else x
-
-
-def _is_float(x):
-    return isinstance(x, np.ndarray | np.floating) and x.dtype.kind == "f"
+    return np.array(x, float)[()] if is_float(promises.as_array(x)) else x
 
 
 def _identical(a, b):
-    return np.array_equal(a, b, equal_nan=_is_float(a))
+    return np.array_equal(a, b, equal_nan=is_float(a))

@@ -17,17 +17,13 @@ import numpy as np
 
 from minigrad import ops
 from minigrad.core import TensorNode, undo_broadcasting, wengert_list
+from minigrad.promises import as_tuple
 
 REPEATED = "the input was repeated along an axis, so its gradient is the sum over that axis"
 
 
 _raw = lambda value: getattr(value, "value", value)
 _again = lambda record, inputs: record.op.forward({}, *inputs, **record.constants)
-
-
-def as_tuple(x, kinds=tuple):
-    """One result as several: (x,) where x is not yet a tuple."""
-    return tuple(x) if isinstance(x, kinds) else (x,)
 
 
 class Mistake(Exception):
@@ -78,7 +74,8 @@ def explanations(t, i):
         yield "constant-factor", f"{factor:.4g}", lambda: g / factor
         yield "misplaced", "", lambda: np.allclose(np.sort(g, None), np.sort(slopes, None), 1e-5)
         one_side = wrong.sum() > 1 and any(np.all(wrong == side) for side in (x < 0, x > 0))
-        yield "forgotten-entries", "", lambda: not (g[wrong].any() or one_side)
+        never = lambda: not (g[wrong].any() or times(-1.0)[wrong].any())
+        yield "forgotten-entries", "", lambda: never() and not one_side
     nodes = [TensorNode(x) if k in t.floats else x for k, x in enumerate(t.xs)]
     for xs in (nodes, t.xs) if t.is_op else ():
         with suppress(Exception):  # not written with functions that nodes know
@@ -115,13 +112,13 @@ class Recording:
         self.names = {id(value): name for name, value in reversed(self.nodes.items())}
         self.names[id(self.result)] = self.name(self.result.source.inputs[1])
 
-    def replay(self, changed=None, make=None, known=()):
-        """The gradient, if record `changed` gave make(*its inputs), or if values were others."""
-        made = dict(known)
+    def replay(self, node, value):
+        """The gradient, if this value stood in the place of this node's."""
+        made = {id(node): value}
         for record in self.steps:
-            inputs = [made.get(id(a), _raw(a)) for a in record.inputs]
-            outputs = make(*inputs) if record is changed else _again(record, inputs)
-            made |= {id(node): y for node, y in zip(record.outputs, as_tuple(outputs), strict=True)}
+            if any(id(a) in made for a in record.inputs):
+                outputs = _again(record, [made.get(id(a), _raw(a)) for a in record.inputs])
+                made |= zip(map(id, record.outputs), as_tuple(outputs), strict=True)
         return made[id(self.result)]
 
     def name(self, value):
@@ -137,87 +134,87 @@ class Recording:
         """Change one op of the list; or put one value in the place of another."""
         for change in (_rewritten, _sums, _factor):
             for record in reversed(self.steps):
-                for name, what, make in change(record, self):
+                for name, what, value in change(record, self):
                     where = f"in {self.name(record.outputs[0])}, {what}, and it is right"
-                    yield name, where, lambda: self.replay(record, make)
+                    yield name, where, lambda: self.replay(record.outputs[0], value())
         y = self.values["the output"]
         for old, node in self.nodes.items():
             for new, value in self.values.items():
                 name = "input-for-output" if np.array_equal(value, y) else "wrong-operand"
                 name = "output-for-input" if np.array_equal(_raw(node), y) else name
                 what = f"put {new} in the place of {old}, and it is right"
-                yield name, what, lambda: self.replay(known={id(node): value})
+                yield name, what, lambda: self.replay(node, value)
 
 
 # One op of the list is changed. Each function yields (name of the mistake, what to do about it,
-# what the op should compute from its operands instead).
+# a function that computes what the op should have given).
 
 
 def _operand(record, k, change):
-    """What the op of a record gives when operand k is changed first."""
-    return lambda *a: _again(record, [*a[:k], change(a[k]), *a[k + 1 :]])
+    """What an op gives when operand k is changed first; or the operand, if there is but one."""
+    a = [*map(_raw, record.inputs)]
+    a[k] = change(a[k])
+    return _again(record, a) if len(a) > 1 else a[0]
 
 
-_none, _one, _same = lambda a: 0 * a, lambda a: 1 + 0 * a, lambda a: a
+_itself = lambda a: a
 _turned = lambda a: np.swapaxes(a, -1, -2)
 _not = lambda mask: np.where((mask == 0) | (mask == 1), 1.0 - mask, np.nan)
 
-# (the op, its operand, the name of the mistake, what to do about the operand, how). Of an op of one
-# operand, the last is the function that belongs in its place.
+# (the ops, the operand, the name of the mistake, what to do about the operand, how). Of an op of
+# one operand, the last is the function that belongs in its place.
 REWRITES = [
-    (ops.Add, (1, 0), "sign-of-a-term", "subtract {}", np.negative),
-    (ops.Add, (1, 0), "extra-term", "leave out {}", _none),
-    (ops.Subtract, (1,), "sign-of-a-term", "add {}", np.negative),
-    (ops.Subtract, (1, 0), "extra-term", "leave out {}", _none),
-    (ops.Negate, (0,), "sign-of-a-term", "leave out the minus", _same),
-    (ops.Sin, (0,), "wrong-function", "use cos", np.cos),
-    (ops.Cos, (0,), "wrong-function", "use sin", np.sin),
-    (ops.Log, (0,), "wrong-function", "use {} itself", _same),
-    (ops.Exp, (0,), "wrong-function", "use {} itself", _same),
-    (ops.MatMul, (1, 0), "transposed-operand", "transpose {}", _turned),
-    (ops.Sum, (0,), "extra-sum", "leave out the sum", _same),
-    (ops.Where, (0,), "wrong-side", "exchange the two sides", _not),
-    (ops.Multiply, (0, 1), "wrong-side", "take the entries where {} is 0", _not),
-    (ops.Multiply, (1, 0), "wrong-function", "divide by {}", np.reciprocal),
-    (ops.Multiply, (1, 0), "extra-factor", "leave out {}", _one),
-    (ops.Divide, (1,), "wrong-function", "multiply by {}", np.reciprocal),
-    (ops.Divide, (1,), "extra-factor", "leave out {}", _one),
+    ({ops.Add}, (1, 0), "sign-of-a-term", "subtract {}", np.negative),
+    ({ops.Subtract}, (1,), "sign-of-a-term", "add {}", np.negative),
+    ({ops.Add, ops.Subtract}, (1, 0), "extra-term", "leave out {}", np.zeros_like),
+    ({ops.Negate}, (0,), "sign-of-a-term", "leave out the minus", _itself),
+    ({ops.Sin}, (0,), "wrong-function", "use cos", np.cos),
+    ({ops.Cos}, (0,), "wrong-function", "use sin", np.sin),
+    ({ops.Log, ops.Exp}, (0,), "wrong-function", "use {} itself", _itself),
+    ({ops.MatMul}, (1, 0), "transposed-operand", "transpose {}", _turned),
+    ({ops.Sum}, (0,), "extra-sum", "leave out the sum", _itself),
+    ({ops.Where}, (0,), "wrong-side", "exchange the two sides", _not),
+    ({ops.Multiply}, (0, 1), "wrong-side", "take the entries where {} is 0", _not),
+    ({ops.Multiply}, (1, 0), "wrong-function", "divide by {}", np.reciprocal),
+    ({ops.Divide}, (1,), "wrong-function", "multiply by {}", np.reciprocal),
+    ({ops.Multiply, ops.Divide}, (1, 0), "extra-factor", "leave out {}", np.ones_like),
 ]
 
 
 def _rewritten(record, recording):
     """One operand changed, or another function of it."""
-    for op, operands, name, what, change in REWRITES:
-        for k in operands if op is record.op else ():
-            make = change if len(record.inputs) == 1 else _operand(record, k, change)
-            yield name, what.format(recording.name(record.inputs[k])), make
+    for known, operands, name, what, change in REWRITES:
+        for k in operands if record.op in known else ():
+            operand = recording.name(record.inputs[k])
+            yield name, what.format(operand), lambda: _operand(record, k, change)
 
 
 def _sums(record, recording):
     """A sum over the wrong axis, or none where one belongs; a factor on the wrong side of one."""
-    x, y, sums = record.inputs[0], record.outputs[0], (ops.Sum, ops.Mean)
+    x, y, sums = record.inputs[0], _raw(record.outputs[0]), (ops.Sum, ops.Mean)
     for axis in (None, *range(x.ndim)) if record.op in (*sums, ops.Max) else ():
-        other = record.constants | {"axis": axis}
-        yield "wrong-axis", f"use axis {axis}", lambda x: record.op.forward({}, x, **other)
+        along = lambda: record.op.forward({}, _raw(x), **record.constants | {"axis": axis})
+        yield "wrong-axis", f"use axis {axis}", along
     if record.op is ops.Max:
-        yield "wrong-function", "use the sum", lambda x: np.sum(x, **record.constants)
+        yield "wrong-function", "use the sum", lambda: np.sum(_raw(x), **record.constants)
     for axis in range(y.ndim):
-        summed = lambda *a: np.sum(_again(record, a), axis=axis, keepdims=True)
+        summed = lambda: np.sum(y, axis=axis, keepdims=True)
         yield "missing-sum", f"sum over axis {axis} (with keepdims=True)", summed
     for k, operand in enumerate(record.inputs):
         inner = getattr(operand, "source", None)
         if record.op is ops.Multiply and inner and inner.op in sums:
-            what = f"{recording.name(record.inputs[1 - k])} belongs inside the sum"
-            yield "index-swap", what, lambda *ab: _again(inner, [_raw(inner.inputs[0]) * ab[1 - k]])
+            factor = record.inputs[1 - k]
+            inside = lambda: _again(inner, [_raw(inner.inputs[0]) * _raw(factor)])
+            yield "index-swap", f"{recording.name(factor)} belongs inside the sum", inside
         if record.op in sums and inner and inner.op is ops.Multiply:
             for a, b in (inner.inputs, inner.inputs[::-1]):
-                outside = lambda _: _again(record, [_raw(b)]) * _raw(a)
+                outside = lambda: _again(record, [_raw(b)]) * _raw(a)
                 yield "index-swap", f"{recording.name(a)} belongs outside the sum", outside
 
 
 def _factor(record, recording):
     """A factor too few, or one too many: of the result, or of one of two terms."""
-    factors = []
+    y, factors = _raw(record.outputs[0]), []
     for name, p in recording.values.items():
         factors += [(name, p), (f"{name}²", p * p), (f"(1 - {name})", 1 - p)]
         factors += [(f"(1 + {name})", 1 + p), (f"(1 - {name}²)", 1 - p * p)]
@@ -225,9 +222,9 @@ def _factor(record, recording):
         axes = range(p.ndim if record.outputs[0] is recording.result else 0)
         factors += [(f"the sum of {name} over axis {k}", p.sum(k, keepdims=True)) for k in axes]
     for name, q in factors:
-        yield "missing-factor", f"multiply by {name}", lambda *a: _again(record, a) * q
-        yield "missing-factor", f"divide by {name}", lambda *a: _again(record, a) / q
+        yield "missing-factor", f"multiply by {name}", lambda: y * q
+        yield "missing-factor", f"divide by {name}", lambda: y / q
         for k, term in enumerate(record.inputs if record.op in (ops.Add, ops.Subtract) else ()):
             if getattr(term, "source", None) not in recording.steps:  # those have their own turn
                 what = f"multiply {recording.name(term)} by {name}"
-                yield "missing-factor", what, _operand(record, k, lambda value: value * q)
+                yield "missing-factor", what, lambda: _operand(record, k, lambda a: a * q)

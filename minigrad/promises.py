@@ -38,6 +38,7 @@ class Methods:
     __slots__ = ()
 
     T = property(lambda self: np.transpose(self))
+    mT = property(lambda self: np.swapaxes(self, -1, -2))
     __neg__ = lambda self: np.negative(self)
     __abs__ = lambda self: np.abs(self)
     # Without it Python asks for [0], and what holds a single number would pass for empty.
@@ -75,10 +76,20 @@ def no_rule(function):
     )
 
 
+def as_tuple(x, kinds=tuple):
+    """One result as several: (x,) where x is not yet a tuple."""
+    return tuple(x) if isinstance(x, kinds) else (x,)
+
+
 def as_array(value):
     """An array. A Python number becomes a float, even if it was written without a point."""
     number = isinstance(value, float | int) and not isinstance(value, bool)
     return np.asarray(value, dtype=float if number else None)
+
+
+def is_float(value):
+    """Whether it is a number of NumPy's, or an array, and holds floats."""
+    return isinstance(value, np.ndarray | np.floating) and value.dtype.kind == "f"
 
 
 def leaf_value(value):
@@ -112,9 +123,7 @@ def function_value(value):
 
 def output_value(op, value):
     """What a forward returns: a float or an array of floats."""
-    if type(value) is float64:
-        return value
-    if isinstance(value, np.ndarray | np.floating) and value.dtype.kind == "f":
+    if type(value) is float64 or is_float(value):
         return value
     if isinstance(value, float):
         return np.float64(value)
@@ -135,10 +144,11 @@ def one_share_each(record, shares):
     return shares
 
 
-def broadcasts(shape, larger):
-    """Whether an array of this shape can be repeated until it has the larger one."""
+def was_repeated(shape, larger, outputs):
+    """Whether a value of this shape was broadcast to a larger one, that of an output."""
     pairs = zip(reversed(shape), reversed(larger), strict=False)
-    return len(shape) <= len(larger) and all(m in (1, n) for m, n in pairs)
+    fits = len(shape) <= len(larger) and all(m in (1, n) for m, n in pairs)
+    return fits and larger in map(np.shape, outputs)
 
 
 def share_fits(record, position, share, node, goutputs):
@@ -149,10 +159,8 @@ def share_fits(record, position, share, node, goutputs):
     share = share if hasattr(share, "dtype") else as_array(share)[()]
     if share.dtype.kind != "f":
         raise TypeError(f"{name}: {share.dtype}, but the input is {node.dtype}: return floats")
-    if share.shape != node.shape:
-        like_an_output = any(share.shape == g.shape for g in goutputs)
-        if not like_an_output or not broadcasts(node.shape, share.shape):
-            raise ValueError(f"{name}: shape {share.shape}, but the input has shape {node.shape}")
+    if share.shape != node.shape and not was_repeated(node.shape, share.shape, goutputs):
+        raise ValueError(f"{name}: shape {share.shape}, but the input has shape {node.shape}")
     return share
 
 
@@ -180,8 +188,7 @@ def same_again(record, again, raw):
 
     The last bits may differ: np.linalg.norm adds up its squares in another order than np.sum.
     """
-    again = again if type(again) is tuple else (again,)
-    for new, old in zip(again, record.outputs, strict=True):
+    for new, old in zip(as_tuple(again), record.outputs, strict=True):
         if old is not None and not same(raw(new), old.value):
             raise ValueError(
                 f"{record.op.__name__}.forward gave another value when run again. An op must be "
@@ -200,7 +207,7 @@ def finite(where, what, values, inputs):
     """Debug mode: no NaN and no infinity, or the message says which op made the first, and why."""
     ill = [f"input {k} is so already" for k, x in enumerate(inputs) if not np.all(np.isfinite(x))]
     why = "look for a log or root of 0, a division by 0, an exp that overflows, a large rate"
-    for i, value in enumerate(values if isinstance(values, tuple | list) else (values,)):
+    for i, value in enumerate(as_tuple(values, tuple | list)):
         numbers = np.asarray(0.0 if value is None else getattr(value, "value", value))
         for entry in map(tuple, np.argwhere(~np.isfinite(numbers)).tolist()):
             number = f"{what} {i} is {numbers[entry]} at entry {entry}"

