@@ -11,9 +11,11 @@ f(v + v̇ ε) = f(v) + f'(v) v̇ ε, with the primal v on the left and the tange
     >>> np.log(x1) + x1 * x2 - np.sin(x2)                   # 11.652071 + 5.5 ε
 """
 
+from operator import attrgetter
+
 import numpy as np
 
-from minigrad.promises import PIECEWISE_CONSTANT, Methods, expect, leaf_value, no_rule
+from minigrad.promises import PIECEWISE_CONSTANT, Methods, expect, leaf_value, no_rule, refuse
 
 
 class Dual(Methods, np.lib.mixins.NDArrayOperatorsMixin):
@@ -32,10 +34,8 @@ class Dual(Methods, np.lib.mixins.NDArrayOperatorsMixin):
         expect(Dual, tangent.shape in ((), self.shape), f"shape {self.shape}", tangent=tangent)
         self.tangent = np.broadcast_to(tangent, self.shape)[()]
 
-    shape = property(lambda self: np.shape(self.primal))
-    ndim = property(lambda self: np.ndim(self.primal))
-    size = property(lambda self: np.size(self.primal))
-    dtype = property(lambda self: self.primal.dtype)
+    shape, ndim = property(attrgetter("primal.shape")), property(attrgetter("primal.ndim"))
+    size, dtype = property(attrgetter("primal.size")), property(attrgetter("primal.dtype"))
 
     def __repr__(self):
         show = lambda x: np.array2string(np.asarray(x), precision=6)
@@ -50,9 +50,7 @@ class Dual(Methods, np.lib.mixins.NDArrayOperatorsMixin):
     def __array_function__(self, function, types, args, kwargs):
         return _apply(function, args, kwargs)
 
-    def __array__(self, *args, **kwargs):
-        raise TypeError("a dual number is no array: use .primal, its value, or .tangent")
-
+    __array__ = refuse("a dual number is no array: use .primal, its value, or .tangent")
     __hash__ = object.__hash__
     __bool__ = lambda self: bool(self.primal)
     __len__ = lambda self: len(self.primal)
@@ -72,7 +70,7 @@ class Still(float):
     """The tangent of a constant: a zero that stays one even times infinity (0.0 · ∞ is NaN)."""
 
     __array_ufunc__ = None  # an array leaves its products and sums with this zero to the zero
-    __mul__ = __rmul__ = lambda self, other: self
+    __mul__ = __rmul__ = __matmul__ = __rmatmul__ = lambda self, other: self
     __add__ = __radd__ = __rsub__ = lambda self, other: other
     __sub__ = lambda self, other: -other
 
@@ -118,9 +116,7 @@ RULES = {
     np.multiply: lambda y, v, t: t[0] * v[1] + v[0] * t[1],
     np.divide: lambda y, v, t: (t[0] - y * t[1]) / v[1],
     np.power: _power,
-    np.matmul: lambda y, v, t: (
-        (t[0] @ v[1] if np.ndim(t[0]) else 0.0) + (v[0] @ t[1] if np.ndim(t[1]) else 0.0)
-    ),
+    np.matmul: lambda y, v, t: t[0] @ v[1] + v[0] @ t[1],
     np.square: lambda y, v, t: 2.0 * v[0] * t[0],
     np.exp: lambda y, v, t: y * t[0],
     np.log: lambda y, v, t: t[0] / v[0],

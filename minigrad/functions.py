@@ -207,11 +207,11 @@ def checkpoint(f):
 class Checkpoint(Op):
     """y = f(x…);  x̄… = the pullback of f, run for the first time when it is asked for."""
 
+    reference = staticmethod(lambda *inputs, f: f(*inputs))
+
     @staticmethod
     def forward(context, *inputs, f):
         context["f"], context["inputs"] = f, inputs
-        if any(isinstance(x, TensorNode) for x in inputs):
-            return f(*inputs)
         with no_grad():
             y = f(*map(TensorNode, inputs))
         context["y"] = y = getattr(y, "value", y)
@@ -220,7 +220,7 @@ class Checkpoint(Op):
     @staticmethod
     def backward(context, gy):
         y, pullback = vjp(context["f"], *context["inputs"])
-        if "y" in context and not promises.same(getattr(y, "value", y), context["y"]):
+        if not promises.same(getattr(y, "value", y), context["y"]):
             raise ValueError(
                 "checkpoint: the function gave another value when run again. Draw what is random "
                 "outside, and hand it in: checkpoint(f)(x, dropout.mask(x.shape, x.dtype))"

@@ -31,18 +31,6 @@ class Add(Op):
         return gz, gz
 
 
-class Subtract(Op):
-    """z = x − y;  x̄ = z̄,  ȳ = −z̄."""
-
-    @staticmethod
-    def forward(context, x, y):
-        return x - y
-
-    @staticmethod
-    def backward(context, gz):
-        return gz, -gz
-
-
 class Multiply(Op):
     """z = x ∘ y;  x̄ = z̄ ∘ y,  ȳ = z̄ ∘ x."""
 
@@ -105,15 +93,15 @@ class MatMul(Op):
     @staticmethod
     def backward(context, gz):
         x, y = context["x"], context["y"]
-        if y.ndim <= 2:
-            return _through_matrix(context, gz)
-        rows = x if x.ndim > 1 else np.reshape(x, (1, -1))  # a vector is a matrix of one row
-        stack = np.broadcast_shapes(rows.shape[:-2], y.shape[:-2])
-        gz = np.reshape(gz, (*stack, rows.shape[-2], y.shape[-1]))
-        gx = undo_broadcasting(gz @ np.swapaxes(y, -1, -2), rows.shape)
-        wanted_y = context.get("wanted", (True, True))[1]
-        gy = undo_broadcasting(np.swapaxes(rows, -1, -2) @ gz, y.shape) if wanted_y else None
-        return np.reshape(gx, x.shape), gy
+        # A vector is one row of x or one column of y. Where y is one matrix, all rows meet it.
+        rows = x if x.ndim > 1 and y.ndim > 2 else _rows(x)
+        columns = y if y.ndim > 1 else y.reshape(-1, 1)
+        if rows is not x or columns is not y:
+            gz = gz.reshape(*columns.shape[:-2], len(rows), columns.shape[-1])
+        wanted_x, wanted_y, *_ = context.get("wanted", (True, True))
+        gx = _taken_back(gz @ columns.mT, rows, x) if wanted_x else None
+        gy = _taken_back(rows.mT @ gz, columns, y) if wanted_y else None
+        return gx, gy
 
 
 class Affine(Op):
@@ -121,22 +109,11 @@ class Affine(Op):
 
     @staticmethod
     def forward(context, x, w, b):
-        context["x"], context["y"] = x, w
-        return x @ w + b
+        return MatMul.forward(context, x, w) + b
 
     @staticmethod
     def backward(context, gy):
-        return *_through_matrix(context, gy), _rows(gy).sum(axis=0)
-
-
-def _through_matrix(context, gz):
-    """X̄ and Ȳ of Z = XY where Y is one matrix (a vector is one column), for all rows at once."""
-    x, y = context["x"], context["y"]
-    columns = y if y.ndim == 2 else y.reshape(-1, 1)
-    gz = _rows(gz) if y.ndim == 2 else gz.reshape(-1, 1)
-    wanted_x, wanted_y, *_ = context.get("wanted", (True, True))
-    gx = _shaped(gz @ columns.T, x.shape) if wanted_x else None
-    return gx, _shaped(_rows(x).T @ gz, y.shape) if wanted_y else None
+        return *MatMul.backward(context, gy), _rows(gy).sum(axis=0)
 
 
 def _rows(x):
@@ -144,9 +121,13 @@ def _rows(x):
     return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
 
 
-def _shaped(x, shape):
-    """Not reshaped where it fits: that would be a view, and a leaf has to make a copy of a view."""
-    return x if x.shape == shape else x.reshape(shape)
+def _taken_back(gradient, matrix, x):
+    """The adjoint of x from that of the matrix that x was made into.
+
+    Not reshaped where it fits: that would give a view, and a leaf has to make a copy of a view.
+    """
+    gradient = undo_broadcasting(gradient, matrix.shape)
+    return gradient if gradient.shape == x.shape else gradient.reshape(x.shape)
 
 
 # Functions of one number, entry by entry: x̄ = ȳ ∘ f'(x).
@@ -254,13 +235,12 @@ class Where(Op):
 
     @staticmethod
     def forward(context, mask, x, y):
-        context["mask"] = mask
+        context["first"] = mask
         return np.where(mask, x, y)
 
     @staticmethod
     def backward(context, gz):
-        mask = context["mask"]
-        return None, np.where(mask, gz, 0.0), np.where(mask, 0.0, gz)
+        return None, *Maximum.backward(context, gz)
 
 
 # Linear maps, y = Ax: A moves numbers about, repeats them or adds them up, and is the same wherever
@@ -268,18 +248,28 @@ class Where(Op):
 
 
 class LinearMap(Op):
-    """y = f(x) = Ax, where A depends on constants alone;  x̄ = Aᵀ ȳ = adjoint(ȳ, shape of x)."""
+    """y = f(x) = Ax, where A depends on constants alone;  x̄ = Aᵀ ȳ = adjoint(ȳ, shape of x).
+
+    Of several inputs, y = f(x₁, x₂, …) = A₁x₁ + A₂x₂ + …, and adjoint(ȳ, *shapes) gives as many x̄.
+    """
 
     linear = True
 
     @classmethod
-    def forward(cls, context, x, **constants):
-        context["shape"], context["constants"] = np.shape(x), constants
-        return cls.f(x, **constants)
+    def forward(cls, context, *xs, **constants):
+        context["shapes"] = [getattr(x, "shape", ()) for x in xs]  # () of a number
+        context["constants"] = constants
+        return cls.f(*xs, **constants)
 
     @classmethod
     def backward(cls, context, gy):
-        return cls.adjoint(gy, context["shape"], **context["constants"])
+        return cls.adjoint(gy, *context["shapes"], **context["constants"])
+
+
+class Subtract(LinearMap):
+    """z = x − y;  x̄ = z̄,  ȳ = −z̄."""
+
+    f, adjoint = lambda x, y: x - y, lambda gz, *shapes: (gz, -gz)
 
 
 class Negate(LinearMap):
@@ -329,12 +319,6 @@ class Scatter(LinearMap):
 
     def f(x, shape, index):
         y = np.zeros(shape, np.asarray(x).dtype)
-        if isinstance(index, np.ndarray) and index.dtype.kind in "iu" and np.size(x) > 99 * len(y):
-            # Few rows and long: six times as fast, one distinct index at a time.
-            order, index, x = np.argsort(index, axis=None), index.ravel(), x.reshape(-1, *shape[1:])
-            for same in np.split(order, np.flatnonzero(np.diff(index[order])) + 1):
-                y[index[same[0]]] += np.sum(x[same], axis=0)
-            return y
         parts = index if isinstance(index, tuple) else (index,)
         repeats = any(isinstance(part, np.ndarray | list) for part in parts)  # perhaps
         (np.add.at if repeats else np.ndarray.__setitem__)(y, index, x)
@@ -435,32 +419,22 @@ class CrossEntropy(Op):
 # Several arrays made one.
 
 
-class Concatenate(Op):
+class Concatenate(LinearMap):
     """Arrays one after the other along `axis`; each gets its own piece of ȳ."""
 
-    @staticmethod
-    def forward(context, *arrays, axis=0):
-        context["axis"], context["lengths"] = axis, [np.shape(x)[axis] for x in arrays]
-        return np.concatenate(arrays, axis)
+    f = lambda *arrays, axis=0: np.concatenate(arrays, axis)
 
-    @staticmethod
-    def backward(context, gy):
-        ends = np.cumsum(context["lengths"])
-        pieces = [slice(end - n, end) for end, n in zip(ends, context["lengths"])]
-        return tuple(gy[_along(gy, context["axis"], piece)] for piece in pieces)
+    def adjoint(gy, *shapes, axis=0):
+        before = (slice(None),) * (axis % len(gy.shape))
+        lengths = [shape[axis] for shape in shapes]
+        return tuple(gy[*before, end - n : end] for n, end in zip(lengths, np.cumsum(lengths)))
 
 
-class Stack(Op):
+class Stack(LinearMap):
     """Arrays of one shape side by side along a new `axis`; each gets its own slice of ȳ."""
 
-    @staticmethod
-    def forward(context, *arrays, axis=0):
-        context["axis"], context["n"] = axis, len(arrays)
-        return np.stack(arrays, axis)
-
-    @staticmethod
-    def backward(context, gy):
-        return tuple(gy[_along(gy, context["axis"], i)] for i in range(context["n"]))
+    f = lambda *arrays, axis=0: np.stack(arrays, axis)
+    adjoint = lambda gy, *shapes, axis=0: tuple(np.moveaxis(gy, axis, 0))
 
 
 def _kept(shape, axis):
@@ -470,10 +444,6 @@ def _kept(shape, axis):
     return tuple(1 if a in gone else n for a, n in enumerate(shape))
 
 
-def _along(array, axis, what):
-    return (slice(None),) * (axis % len(array.shape)) + (what,)
-
-
 # What NumPy is told.  Left: its function.  Right: what happens when an argument is a node.
 
 
@@ -481,10 +451,14 @@ def _axes(op):
     return lambda x, axis=None, *, keepdims=False: op.do_forward(x, axis=axis, keepdims=keepdims)
 
 
-def _swap(x, first, second):
-    axes = list(range(x.ndim))
-    axes[first], axes[second] = axes[second], axes[first]
-    return Transpose.do_forward(x, axes=tuple(axes))
+def _shown(function, act, shape=np.shape):
+    """A rule for what only rearranges: see what becomes of an empty array's shape, and `act` so."""
+    return lambda x, *args, **kwargs: act(x, function(np.empty(shape(x)), *args, **kwargs).shape)
+
+
+def _numbers(x):
+    """(0, 1, 2, …), the shape of an array whose axes are as long as their numbers."""
+    return range(x.ndim)
 
 
 def _cast(x, dtype):
@@ -507,10 +481,6 @@ def _concatenate(arrays, axis=0):
     return Concatenate.do_forward(*pieces, axis=axis or 0)
 
 
-def _squeeze(x, axis=None):
-    return np.reshape(x, np.squeeze(np.empty(x.shape), axis).shape)
-
-
 _FAMILIES = Entrywise, LinearMap
 _OPS = [op for kind in (Op, *_FAMILIES) for op in kind.__subclasses__() if op not in _FAMILIES]
 __all__ = [op.__name__ for op in _OPS]
@@ -530,10 +500,11 @@ RULES |= {
     np.min: lambda x, axis=None, *, keepdims=False: -np.max(-x, axis=axis, keepdims=keepdims),
     np.reshape: lambda x, shape: Reshape.do_forward(x, shape=shape),
     np.ravel: lambda x: Reshape.do_forward(x, shape=-1),
-    np.squeeze: _squeeze,
-    np.expand_dims: lambda x, axis: np.reshape(x, np.expand_dims(np.empty(x.shape), axis).shape),
+    np.squeeze: _shown(np.squeeze, np.reshape),
+    np.expand_dims: _shown(np.expand_dims, np.reshape),
     np.transpose: lambda x, axes=None: Transpose.do_forward(x, axes=axes),
-    np.swapaxes: _swap,
+    np.swapaxes: _shown(np.swapaxes, np.transpose, _numbers),
+    np.moveaxis: _shown(np.moveaxis, np.transpose, _numbers),
     np.broadcast_to: lambda x, shape: Expand.do_forward(x, shape=shape),
     np.concatenate: _concatenate,
     np.stack: lambda arrays, axis=0: Stack.do_forward(*arrays, axis=axis),

@@ -155,7 +155,12 @@ MISTAKES = [
     # name, op, inputs, what the message must say
     ("sign", of(mg.Sin, lambda c, g: -g * np.cos(c["x"])), (X,), "sign"),
     ("constant-factor", of(mg.Sin, lambda c, g: 2 * g * np.cos(c["x"])), (X,), "2 times"),
-    ("constant-factor", of(mg.Mean, lambda c, g: np.broadcast_to(g, c["shape"])), (X,), "9 times"),
+    (
+        "constant-factor",
+        of(mg.Mean, lambda c, g: np.broadcast_to(g, c["shapes"][0])),
+        (X,),
+        "9 times",
+    ),
     ("ignores-the-incoming-gradient", of(mg.Sin, lambda c, g: np.cos(c["x"])), (X,), "chain rule"),
     ("ignores-the-incoming-gradient", of(ReLU, lambda c, g: 1.0 * (c["x"] > 0)), (X,), "doubled"),
     ("zero-everywhere", normalize(lambda c, g: 0 * g), (POSITIVE,), "forgotten"),
@@ -347,7 +352,7 @@ MISTAKES = [
     ("not-linear", of(mg.Negate, lambda c, g: -np.abs(g)), (X,), "each term"),
     (
         "only-right-for-ones",
-        of(mg.Sum, lambda c, g: np.zeros(c["shape"]) + np.mean(g)),
+        of(mg.Sum, lambda c, g: np.zeros(c["shapes"][0]) + np.mean(g)),
         (X, {"axis": 0}),
         "all ones",
     ),

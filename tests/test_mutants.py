@@ -209,19 +209,19 @@ PARTICULAR = {
         ("to both", FACTOR): lambda c, g: (None, g, g),
         ("the wrong way", "wrong-order wrong-side"): lambda c, g: (
             None,
-            np.where(c["mask"], 0, g),
-            np.where(c["mask"], g, 0),
+            np.where(c["first"], 0, g),
+            np.where(c["first"], g, 0),
         ),
     },
     mg.Sum: {
         ("mean", "constant-factor"): lambda c, g: (
             np.broadcast_to(
-                np.reshape(g, ops._kept(c["shape"], c["constants"].get("axis"))), c["shape"]
+                np.reshape(g, ops._kept(c["shapes"][0], c["constants"].get("axis"))), c["shapes"][0]
             )
-            / c["shape"][0]
+            / c["shapes"][0][0]
         ),
         ("spreads the total", "extra-sum constant-factor"): lambda c, g: (
-            np.zeros(c["shape"]) + np.sum(g) / 12
+            np.zeros(c["shapes"][0]) + np.sum(g) / 12
         ),
     },
     mg.Max: {
@@ -236,7 +236,7 @@ PARTICULAR = {
         ),
     },
     mg.Transpose: {("flips", "misplaced"): lambda c, g: np.transpose(g)[::-1]},
-    mg.Index: {("spreads", "extra-sum"): lambda c, g: np.zeros(c["shape"]) + np.sum(g)},
+    mg.Index: {("spreads", "extra-sum"): lambda c, g: np.zeros(c["shapes"][0]) + np.sum(g)},
     solutions.ReLU: {
         ("no mask", f"wrong-where-negative {FACTOR}"): lambda c, g: g,
         ("no incoming gradient", "ignores-the-incoming-gradient"): lambda c, g: 1.0 * (c["x"] > 0),

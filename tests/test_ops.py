@@ -196,3 +196,34 @@ def test_the_table_would_notice_a_wrong_op(rng):
     Swapped.do_forward(*nodes).backward()
     assert not np.allclose(nodes[0].grad, y)
     assert not mg.gradcheck(Swapped, x, y)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        np.ravel,
+        np.squeeze,
+        lambda x: np.squeeze(x, 1),
+        lambda x: np.squeeze(x, axis=-3),
+        lambda x: np.expand_dims(x, 0),
+        lambda x: np.expand_dims(x, axis=(1, -1)),
+        lambda x: np.swapaxes(x, 0, -1),
+        lambda x: np.swapaxes(x, axis1=1, axis2=2),
+        lambda x: np.moveaxis(x, 0, -1),
+        lambda x: np.moveaxis(x, source=(0, 3), destination=(1, 0)),
+        lambda x: x.mT,
+    ],
+)
+def test_functions_that_rearrange_do_what_they_do_with_arrays(f, rng):
+    x = rng.standard_normal((2, 1, 3, 4))
+    y, pullback = mg.vjp(f, x)
+    np.testing.assert_array_equal(y, f(x))
+    w = rng.standard_normal(y.shape)
+    assert np.sum(pullback(w) * x) == pytest.approx(np.sum(w * y))  # each went back to its place
+    np.testing.assert_array_equal(pullback(f(x)), x)
+
+
+@pytest.mark.parametrize("refused", [lambda x: np.squeeze(x, 0), lambda x: np.moveaxis(x, 0, 5)])
+def test_axes_that_are_not_there_are_refused_in_the_words_of_numpy(refused):
+    with pytest.raises(ValueError, match="axis"):
+        refused(mg.TensorNode(np.ones((2, 1, 3))))

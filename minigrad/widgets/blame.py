@@ -69,7 +69,7 @@ DROP = {
 
 
 def _last_one_wins(c, g):
-    x = np.zeros(c["shape"])
+    x = np.zeros(c["shapes"][0])
     x[c["constants"]["index"]] = g
     return x
 
