@@ -11,7 +11,7 @@ from minigrad.solutions import ReLU
 
 
 class TwoPaths(Module):
-    """What `_walk` must find: a node, a module, a list, a dict, a node that has two names."""
+    """What `named` must find: a node, a module, a list, a dict, a node that has two names."""
 
     def __init__(self):
         self.scale = mg.TensorNode(2.0)

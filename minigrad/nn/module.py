@@ -33,11 +33,7 @@ class Module:
 
     def named(self, kind):
         """(name, value) of all that is of this kind in here, once, by the first of its names."""
-        found = {}
-        for name, value in _walk(self, ""):
-            if isinstance(value, kind):
-                found.setdefault(id(value), (name, value))
-        return list(found.values())
+        return [pair for pair in _found(self, "", {}).values() if isinstance(pair[1], kind)]
 
     def named_parameters(self):
         """(name, node) pairs, such as ("layers.0.weight", W); a shared parameter is named once."""
@@ -67,14 +63,14 @@ class Module:
     __repr__ = display.module
 
 
-def _walk(value, name, above=()):
-    """(name, value) of every module, leaf and array in here, the holder before what it holds."""
-    if isinstance(value, np.ndarray) or isinstance(value, TensorNode) and value.source is None:
-        yield name, value
-    elif isinstance(value, Module):
-        if value not in above:  # a module may know the one that holds it
-            yield name, value
-            yield from _walk(vars(value), name, (*above, value))
+def _found(value, name, found):
+    """`found`, {id: (name, value)}, and every module, leaf and array in here, the holder first."""
+    if isinstance(value, Module) and id(value) not in found:  # it may know the one that holds it
+        found[id(value)] = name, value
+        _found(vars(value), name, found)
+    elif isinstance(value, np.ndarray) or isinstance(value, TensorNode) and value.source is None:
+        found.setdefault(id(value), (name, value))
     elif isinstance(value, dict | list | tuple):
         for key, inside in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _walk(inside, f"{name}.{key}" if name else str(key), above)
+            _found(inside, f"{name}.{key}" if name else str(key), found)
+    return found

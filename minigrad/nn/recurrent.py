@@ -76,7 +76,7 @@ class RNN(Recurrent):
         self.activation = as_function(activation)
 
     def run(self, *inputs, mask):
-        return unroll(lambda z, U, h: [self.activation(z + masked(h, mask) @ U)], *inputs)
+        return unroll(lambda z, U, h: [self.activation(z + h @ U)], *inputs, mask=mask)
 
 
 class LSTM(Recurrent):
@@ -100,24 +100,22 @@ class LSTM(Recurrent):
     def __init__(self, n_in, n_hidden, form="sequence", **options):
         super().__init__(n_in, n_hidden, 4, **options)
         expect(self, form in FORMS, " or ".join(map(repr, FORMS)), form=form)
-        self.form = form
+        self.run = FORMS[form]
         self.input.bias.value[2 * n_hidden : 3 * n_hidden] = 1.0
 
-    run = lambda self, *inputs, mask: FORMS[self.form](*inputs, mask=mask)
 
-
-def unroll(cell, x, W, b, U, *state, **constants):
-    """All hₜ (n, T, h), and the last state: stateₜ = cell(xₜ W + b, U, *stateₜ₋₁)."""
+def unroll(cell, x, W, b, U, h, *c, mask=None):
+    """All hₜ (n, T, h), and the last state: hₜ, cₜ = cell(xₜ W + b, U, hₜ₋₁, cₜ₋₁)."""
     z, hs = np.reshape(Affine.do_forward(x, W, b), (np.shape(x)[0], -1)), []
     for z_t in Split.do_forward(z, width=U.shape[1]):
-        state = cell(z_t, U, *state, **constants)
-        hs.append(state[0])
-    return np.stack(hs, axis=1), *state
+        h, *c = cell(z_t, U, masked(h, mask), *c)
+        hs.append(h)
+    return np.stack(hs, axis=1), h, *c
 
 
-def gates(z, U, h, c, mask=None):
-    """One step of an LSTM in elementary ops: h′ and c′ from z = x W + b, h and c."""
-    g, i, f, o = Split.do_forward(z + masked(h, mask) @ U, width=c.shape[1])
+def gates(z, U, h, c):
+    """One step of an LSTM in elementary ops: h′ and c′ from z = x W + b, U, h and c."""
+    g, i, f, o = Split.do_forward(z + h @ U, width=c.shape[1])
     c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
     return sigmoid(o) * np.tanh(c), c
 
@@ -141,12 +139,11 @@ class Step(Op):
     """
 
     @staticmethod
-    def forward(context, z, U, h, c, mask=None):
-        h, k = masked(h, mask), c.shape[1]
-        z = z + h @ U
+    def forward(context, z, U, h, c):
+        z, k = z + h @ U, c.shape[1]
         g, s = np.tanh(z[:, :k]), 0.5 + 0.5 * np.tanh(0.5 * z[:, k:])
         i, f, o = Split.forward({}, s, k)
-        context.update(U=U, h=h, c=c, g=g, s=s, mask=mask)
+        context.update(U=U, h=h, c=c, g=g, s=s)
         c = f * c + i * g
         context["tanh_c"] = tanh_c = np.tanh(c)
         return o * tanh_c, c
@@ -158,7 +155,7 @@ class Step(Op):
         gc = gc + gh * o * (1.0 - tanh_c * tanh_c)
         gs = np.concatenate((gc * g, gc * c, gh * tanh_c), axis=1)
         gz = np.concatenate((gc * i * (1.0 - g * g), gs * s * (1.0 - s)), axis=1)
-        return gz, h.T @ gz, masked(gz @ U.T, context["mask"]), gc * f
+        return gz, h.T @ gz, gz @ U.T, gc * f
 
 
 class Remember(Op):
@@ -174,9 +171,9 @@ class Remember(Op):
     @staticmethod
     def forward(context, x, W, b, U, h, c, mask=None):
         (n, T, _), k, x = x.shape, h.shape[1], x.swapaxes(0, 1)
-        W_4, U_4 = (w.reshape(-1, 4, k).swapaxes(0, 1) for w in (W, U))
+        W_4, b_4, U_4 = (w.reshape(-1, 4, k).swapaxes(0, 1) for w in (W, b, U))
         a = x[:, np.newaxis] @ W_4
-        a += b.reshape(4, 1, k)
+        a += b_4
         hs, cs = np.empty((n, T, k), a.dtype), np.empty((T + 1, n, k), a.dtype)
         context.update(x=x, W=W, U=U, h=h, mask=mask, a=a, hs=hs, cs=cs)
         cs[0] = c
