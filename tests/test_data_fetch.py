@@ -1,5 +1,6 @@
 """Downloads against a server that misbehaves: a clear error, or the right file; nothing else."""
 
+import contextlib
 import errno
 import hashlib
 import io
@@ -66,6 +67,14 @@ class Misbehaving(BaseHTTPRequestHandler):
     def longer(self):
         self.give(CONTENT + b"more")
 
+    def endless(self):
+        self.send_response(200)
+        self.end_headers()
+        with contextlib.suppress(OSError):  # that the reader has gone
+            while True:
+                self.wfile.write(bytes(2**16))
+                self.server.given += 2**16
+
     def drops(self):
         self.connection.shutdown(socket.SHUT_RDWR)
 
@@ -96,7 +105,7 @@ class Misbehaving(BaseHTTPRequestHandler):
 def server():
     pytest.importorskip("pooch")
     server = ThreadingHTTPServer(("127.0.0.1", 0), Misbehaving)
-    server.daemon_threads, server.requests = True, []
+    server.daemon_threads, server.requests, server.given = True, [], 0
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield server
     server.shutdown()
@@ -172,6 +181,7 @@ FAULTS = {
     "corrupt": "corrupt, or another file: SHA-256 [0-9a-f]{64}, expected " + FILE.sha256,
     "portal": "truncated: 35 of 300,000 bytes",
     "longer": "corrupt, or another file",
+    "endless": "corrupt, or another file",
     "drops": "dropped|closed",
     "silent": "silent for 0.3 seconds",
     "stalls": "silent for 0.3 seconds",
@@ -193,6 +203,12 @@ def test_without_a_good_mirror_the_reason_is_told_and_nothing_left(toy, server, 
     assert f"/{fault}/toy.bin: " in reason and re.search(FAULTS[fault], reason)
     assert "MINIGRAD_DATA" in str(error.value) and "folder=" in str(error.value)
     assert files(cache) == []
+
+
+def test_a_mirror_that_never_ends_is_left(toy, server, cache):
+    with pytest.raises(ConnectionError):
+        fetch(toy("endless"))
+    assert server.given < 50 * len(CONTENT)  # what the two ends buffer
 
 
 def test_every_mirror_is_listed_with_its_own_reason(toy):
@@ -227,8 +243,6 @@ def test_no_network_at_all(cache, monkeypatch):
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(toy, server, cache, monkeypatch):
-    import pooch.downloaders
-
     class FullAfterAWhile(io.FileIO):
         def write(self, chunk):
             if self.tell() >= 131_072:
@@ -236,7 +250,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(toy, server, cache, monkeypatch)
             return super().write(chunk)
 
     with monkeypatch.context() as full:
-        full.setattr(pooch.downloaders, "open", FullAfterAWhile, raising=False)
+        full.setattr(machinery, "open", FullAfterAWhile, raising=False)
         with pytest.raises(OSError, match="toy.bin .300.0 kB. could not be written") as error:
             fetch(toy("good", "good"))
     assert error.value.errno == errno.ENOSPC and "No space left" in str(error.value)

@@ -104,7 +104,7 @@ def _download(source, file, folder):
                 known_hash=f"sha256:{file.sha256}",
                 fname=file.name,
                 path=folder,
-                downloader=lambda url, output, pooch: _stream(url, output, pooch, file),
+                downloader=lambda url, output, pooch: _stream(url, output, file),
             )
         except (RequestException, Mismatch) as error:  # before OSError: requests derives from it
             reasons.append(f"  {url}: {_short(error)}")
@@ -129,18 +129,27 @@ class Mismatch(ValueError):
     """A download that is not the file that was asked for."""
 
 
-def _stream(url, output, pooch, file):
-    """Download with a progress bar to `output`, pooch's temporary file, and look at the result."""
-    from pooch import HTTPDownloader
+def _stream(url, output, file):
+    """Download with a progress bar to `output`, pooch's temporary file, and look at the result.
+
+    What goes on behind the length of the file is not the file: it is left where it is, for it might
+    never end.
+    """
+    import requests
     from tqdm.auto import tqdm
 
-    with tqdm(total=file.size, unit="B", unit_scale=True, desc=file.name) as bar:
-        HTTPDownloader(
-            progressbar=bar,
-            chunk_size=2**16,
-            timeout=TIMEOUT,
-            headers={"Accept-Encoding": "identity"},  # a .gz is to stay one
-        )(url, output, pooch)
+    plain = {"Accept-Encoding": "identity"}  # a .gz is to stay one
+    with (
+        requests.get(url, stream=True, timeout=TIMEOUT, headers=plain) as response,
+        open(output, "wb") as part,
+        tqdm(total=file.size, unit="B", unit_scale=True, desc=file.name) as bar,
+    ):
+        response.raise_for_status()
+        for chunk in response.iter_content(2**16):
+            part.write(chunk)
+            bar.update(len(chunk))
+            if part.tell() > file.size:
+                break
     wrong = fault(Path(output), file)
     if wrong:
         raise Mismatch(wrong)
