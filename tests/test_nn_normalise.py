@@ -79,6 +79,19 @@ def test_an_evaluation_before_backward_does_not_disturb_it(rng):
     y.backward()  # strict mode would complain
 
 
+def test_the_buffers_follow_a_batch_once_also_within_a_checkpoint(rng):
+    """There the layer runs twice, the first time without a record; as in any run of `no_grad`."""
+    model, other, x = BatchNorm(3), BatchNorm(3), rng.standard_normal((9, 3))
+    expected = mg.grad(lambda x: np.sum(other(x) ** 3))(x)
+    found = mg.grad(lambda x: np.sum(mg.checkpoint(model)(x) ** 3))(x)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert np.array_equal(model.mean, other.mean) and model.mean.any()
+    assert np.array_equal(model.variance, other.variance)
+    with mg.no_grad():
+        model(x)
+    assert np.array_equal(model.mean, other.mean)
+
+
 @pytest.mark.parametrize("shape", [(4, 5), (2, 3, 5), (5,)])
 def test_layernorm_is_pytorchs(shape, rng):
     torch = pytest.importorskip("torch")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minigrad.core import TensorNode
+from minigrad.core import TensorNode, _recording
 from minigrad.functions import softmax
 from minigrad.nn.linear import as_function
 from minigrad.nn.module import Module
@@ -49,7 +49,10 @@ class LayerNorm(Module):
     def forward(self, x):
         fits = np.shape(x)[-1:] == self.weight.shape
         expect(self, fits, f"(…, {self.weight.size})", x=x)
-        mean, variance = moments(x, -1)
+        return self.normalised(x, *moments(x, -1))
+
+    def normalised(self, x, mean, variance):
+        """γ (x − μ) / √(σ² + ε) + β, the features along the last axis."""
         return (x - mean) / np.sqrt(variance + self.epsilon) * self.weight + self.bias
 
 
@@ -59,9 +62,10 @@ class BatchNorm(LayerNorm):
     x (batch, n), or images (batch, n, H, W), whose channels are the features; y has the shape of x.
     In training μ and σ² are the mean and variance of the batch, through which gradients flow. The
     buffers `mean` and `variance` follow them (variance over m − 1), by the share `momentum` of the
-    way at each batch; after `model.eval()` they stand in for them. γ is `weight`, β is `bias`.
-    Raises ValueError for other shapes, and in training for one number in a feature, which has no
-    variance. Ioffe and Szegedy 2015.
+    way at each batch that is recorded: not within `no_grad`, and once within `mg.checkpoint`, which
+    runs twice. After `model.eval()` they stand in for them. γ is `weight`, β is `bias`. Raises
+    ValueError for other shapes, and in training for one number in a feature, which has no variance.
+    Ioffe and Szegedy 2015.
     """
 
     def __init__(self, n, momentum=0.1, epsilon=1e-5, dtype=np.float64):
@@ -74,16 +78,19 @@ class BatchNorm(LayerNorm):
         fits = len(shape) in (2, 4) and shape[1] == n and (np.size(x) > n or not self.training)
         wanted = f"(batch, {n}) or (batch, {n}, H, W), in training two numbers a feature"
         expect(self, fits, wanted, x=x)
-        axes, along = ((0, 2, 3), (n, 1, 1)) if len(shape) == 4 else (0, n)
-        mean, variance = np.reshape(self.mean, along), np.reshape(self.variance, along)
+        x, mean, variance = np.moveaxis(x, 1, -1), self.mean, self.variance
         if self.training:
-            mean, variance = moments(x, axes)
-            m = np.size(x) // n
-            for name, now in (("mean", mean), ("variance", variance * (m / (m - 1)))):
-                buffer, now = getattr(self, name), np.ravel(getattr(now, "value", now))
-                setattr(self, name, (buffer + self.momentum * (now - buffer)).astype(buffer.dtype))
-        scaled = (x - mean) / np.sqrt(variance + self.epsilon)
-        return scaled * np.reshape(self.weight, along) + np.reshape(self.bias, along)
+            mean, variance = moments(x, tuple(range(len(shape) - 1)))
+            if _recording.get():
+                m = np.size(x) // n
+                self.mean = self.followed(self.mean, mean)
+                self.variance = self.followed(self.variance, variance * (m / (m - 1)))
+        return np.moveaxis(self.normalised(x, mean, variance), -1, 1)
+
+    def followed(self, buffer, now):
+        """The buffer, having gone its share of the way: a new array, for ops may hold the old."""
+        now = np.ravel(getattr(now, "value", now))
+        return (buffer + self.momentum * (now - buffer)).astype(buffer.dtype)
 
 
 def moments(x, axis):
