@@ -14,7 +14,6 @@ Where they differ, `mistakes` looks for the reason, and `display` says what was 
     ReLU: the gradient of its input agrees with finite differences (12 entries) ...
 """
 
-import traceback
 from copy import copy
 
 import numpy as np
@@ -61,7 +60,8 @@ def gradcheck(function, *inputs, **constants):
     inputs left alone; shapes; dtypes; every entry; all that a second time; second derivatives.
     Raises TypeError if there is nothing to differentiate, ValueError if there is too much to try.
     """
-    xs = [_float64(x) for x in inputs]
+    xs = [getattr(x, "value", x) for x in inputs]
+    xs = [np.array(x, float)[()] if is_float(promises.as_array(x)) else x for x in xs]
     entries = sum(np.size(x) for x in xs if is_float(x))
     if not entries:
         raise TypeError("gradcheck: no floats to differentiate; give np.random.randn(3, 4), say.")
@@ -137,9 +137,7 @@ class Trial:
             return function(*args, **kwargs)
         except Exception as error:
             name = "not-written" if isinstance(error, NotImplementedError) else "raises"
-            line = traceback.extract_tb(error.__traceback__)[-1].line
-            said = f"{type(error).__name__}: {error}"
-            raise Mistake(name, what=what, error=said, line=line) from None
+            raise Mistake(name, what=what, **display.raised(error)) from None
 
     def settled(self, i, share):
         """A share made to fit as the engine does: summed where the input was repeated."""
@@ -300,11 +298,6 @@ def _pull(ys, gs, nodes, **options):
     """pull_back from those of the outputs that are nodes."""
     pairs = [(y, g) for y, g in zip(ys, gs) if isinstance(y, TensorNode)]
     return pull_back(*zip(*pairs), wrt=nodes, **options) if pairs else [None] * len(nodes)
-
-
-def _float64(x):
-    x = getattr(x, "value", x)
-    return np.array(x, float)[()] if is_float(promises.as_array(x)) else x
 
 
 def _identical(a, b):

@@ -7,6 +7,7 @@ them, sets them in tables, and says nothing by colour alone.
 import contextlib
 import html
 import json
+import traceback
 
 import numpy as np
 
@@ -35,7 +36,13 @@ LINES = {
 
 
 class Line:
-    """How a row of a trace reads: `expression`, what it computes, and `rule`, its tangent."""
+    """How a row of a trace reads: `expression`, what it computes, and `rule`, its tangent.
+
+    `op` is the name of what it runs, `inputs` the names of the rows that it uses.
+    """
+
+    op = property(lambda self: self.record.op.__name__ if self.record else "")
+    inputs = property(lambda self: tuple(a.name for a in self.arguments if isinstance(a, Line)))
 
     @property
     def expression(self):
@@ -242,9 +249,29 @@ DIAGNOSES = {
     "input-for-output": (_VALUE, "{detail}"),
     "wrong-operand": (_VALUE, "{detail}"),
 }
+REPEATED = "the input was repeated along an axis, so its gradient is the sum over that axis"
 NO_INPUT = ", all zero: it depends on no input"
 UNKNOWN = "No usual mistake fits. Work out this one entry by hand, and compare."
 UNDEFINED = "The function is not defined, or infinite, close to this entry. Try other inputs."
+
+
+def raised(error):
+    """What an exception says, and the line of code that raised it."""
+    line = traceback.extract_tb(error.__traceback__)[-1].line
+    return {"error": f"{type(error).__name__}: {error}", "line": line}
+
+
+class Names:
+    """How the values on the way to a gradient are called; `names`, {id(node): name}, starts it."""
+
+    def name(self, value):
+        """What a value is called: context['x'], or multiply(context['x'], ...)."""
+        if id(value) in self.names:
+            return self.names[id(value)]
+        if getattr(value, "source", None) is None:
+            return f"{value:.4g}" if np.ndim(value) == 0 else "an array"
+        op, inputs = value.source.op, value.source.inputs
+        return f"{op.__name__.lower()}({', '.join(map(self.name, inputs))})"
 
 
 class Verdict:

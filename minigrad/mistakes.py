@@ -15,12 +15,9 @@ from contextlib import suppress
 
 import numpy as np
 
-from minigrad import ops
+from minigrad import display, ops
 from minigrad.core import TensorNode, undo_broadcasting, wengert_list
 from minigrad.promises import as_tuple
-
-REPEATED = "the input was repeated along an axis, so its gradient is the sum over that axis"
-
 
 _raw = lambda value: getattr(value, "value", value)
 _again = lambda record, inputs: record.op.forward({}, *inputs, **record.constants)
@@ -65,9 +62,9 @@ def explanations(t, i):
     for j in t.floats:
         yield "wrong-order", f"{j}", lambda: j != i and not t.agrees(j) and t.agrees(i, t.shares[j])
     yield "sign", "", lambda: -g
-    yield "transposed", "", lambda: np.swapaxes(share, -1, -2)
+    yield "transposed", "", lambda: np.matrix_transpose(share)
     yield "reshape", f"{x.shape}", lambda: np.reshape(g, x.shape)
-    yield "missing-sum", REPEATED, lambda: undo_broadcasting(g, x.shape)
+    yield "missing-sum", display.REPEATED, lambda: undo_broadcasting(g, x.shape)
     yield "not-linear", "", lambda: not np.allclose(2.0 * g, times(2.0))
     if g.shape == x.shape:
         factor = np.sum(g * slopes) / np.sum(slopes * slopes)
@@ -88,13 +85,14 @@ def explanations(t, i):
     yield "shape", "", lambda: g.shape != x.shape
 
 
-class Recording:
+class Recording(display.Names):
     """The backward of an op as a list: the `steps` that lead to the gradient of input i.
 
     `xs` are nodes, so that all steps are recorded, or arrays, for a forward that can't take nodes:
     then the list holds the steps that the incoming gradient goes through.
 
     `nodes`, `values`   {name: the node, or its value} of all that the backward had to work with
+    `names`             {id(node): its name}
     """
 
     def __init__(self, t, i, xs):
@@ -120,15 +118,6 @@ class Recording:
                 outputs = _again(record, [made.get(id(a), _raw(a)) for a in record.inputs])
                 made |= zip(map(id, record.outputs), as_tuple(outputs), strict=True)
         return made[id(self.result)]
-
-    def name(self, value):
-        """What a value is called: context['x'], or multiply(context['x'], ...)."""
-        if id(value) in self.names:
-            return self.names[id(value)]
-        if getattr(value, "source", None) is None:
-            return f"{value:.4g}" if np.ndim(value) == 0 else "an array"
-        op, inputs = value.source.op, value.source.inputs
-        return f"{op.__name__.lower()}({', '.join(map(self.name, inputs))})"
 
     def explanations(self):
         """Change one op of the list; or put one value in the place of another."""
@@ -157,22 +146,20 @@ def _operand(record, k, change):
     return _again(record, a) if len(a) > 1 else a[0]
 
 
-_itself = lambda a: a
-_turned = lambda a: np.swapaxes(a, -1, -2)
 _not = lambda mask: np.where((mask == 0) | (mask == 1), 1.0 - mask, np.nan)
 
 # (the ops, the operand, the name of the mistake, what to do about the operand, how). Of an op of
-# one operand, the last is the function that belongs in its place.
+# one operand, the last is the function that belongs in its place; np.positive is +a, a itself.
 REWRITES = [
     ({ops.Add}, (1, 0), "sign-of-a-term", "subtract {}", np.negative),
     ({ops.Subtract}, (1,), "sign-of-a-term", "add {}", np.negative),
     ({ops.Add, ops.Subtract}, (1, 0), "extra-term", "leave out {}", np.zeros_like),
-    ({ops.Negate}, (0,), "sign-of-a-term", "leave out the minus", _itself),
+    ({ops.Negate}, (0,), "sign-of-a-term", "leave out the minus", np.positive),
     ({ops.Sin}, (0,), "wrong-function", "use cos", np.cos),
     ({ops.Cos}, (0,), "wrong-function", "use sin", np.sin),
-    ({ops.Log, ops.Exp}, (0,), "wrong-function", "use {} itself", _itself),
-    ({ops.MatMul}, (1, 0), "transposed-operand", "transpose {}", _turned),
-    ({ops.Sum}, (0,), "extra-sum", "leave out the sum", _itself),
+    ({ops.Log, ops.Exp}, (0,), "wrong-function", "use {} itself", np.positive),
+    ({ops.MatMul}, (1, 0), "transposed-operand", "transpose {}", np.matrix_transpose),
+    ({ops.Sum}, (0,), "extra-sum", "leave out the sum", np.positive),
     ({ops.Where}, (0,), "wrong-side", "exchange the two sides", _not),
     ({ops.Multiply}, (0, 1), "wrong-side", "take the entries where {} is 0", _not),
     ({ops.Multiply}, (1, 0), "wrong-function", "divide by {}", np.reciprocal),

@@ -83,8 +83,7 @@ def as_tuple(x, kinds=tuple):
 
 def as_array(value):
     """An array. A Python number becomes a float, even if it was written without a point."""
-    number = isinstance(value, float | int) and not isinstance(value, bool)
-    return np.asarray(value, dtype=float if number else None)
+    return np.asarray(value, dtype=float if type(value) in (float, int) else None)
 
 
 def is_float(value):
@@ -134,8 +133,7 @@ def output_value(op, value):
 
 def one_share_each(record, shares):
     """What a backward returns: a tuple, or list, with one gradient for each input."""
-    if type(shares) is not tuple:
-        shares = tuple(shares) if isinstance(shares, tuple | list) else (shares,)
+    shares = shares if type(shares) is tuple else as_tuple(shares, tuple | list)
     if len(shares) != len(record.inputs):
         raise ValueError(
             f"{record.op.__name__}.backward returned {len(shares)} gradients for "

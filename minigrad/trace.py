@@ -36,8 +36,6 @@ class Row(display.Line):
 
     primal = property(lambda self: self.node.value)
     record = property(lambda self: self.node.source)
-    op = property(lambda self: self.record.op.__name__ if self.record else "")
-    inputs = property(lambda self: tuple(a.name for a in self.arguments if isinstance(a, Row)))
 
 
 class Trace(display.Table):
@@ -63,8 +61,6 @@ class Trace(display.Table):
         if display.plain(name) not in found:
             raise KeyError(f"no row {name!r} in this trace; it has {', '.join(found)}")
         return found[display.plain(name)]
-
-    __len__ = lambda self: len(self.rows)
 
     def push(self, seed):
         """Forward mode: walk the rows with a tangent for each input, and note theirs."""
