@@ -147,8 +147,7 @@ def jvp(f, inputs, tangents):
 
 
 def _inner(gradients, tangents):
-    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
-    return sum(np.sum(g * v) for g, v in zip(gradients, tangents))
+    return sum(np.sum(g * v) for g, v in zip(promises.as_tuple(gradients), tangents))
 
 
 def jacobian(f, mode=None):

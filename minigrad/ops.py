@@ -41,7 +41,10 @@ class Multiply(Op):
 
     @staticmethod
     def backward(context, gz):
-        return gz * context["y"], gz * context["x"]
+        wanted_x, wanted_y = context.get("wanted", (True, True))
+        gx = gz * context["y"] if wanted_x else None
+        gy = gz * context["x"] if wanted_y else None
+        return gx, gy
 
 
 class Divide(Op):
@@ -334,7 +337,8 @@ class Sum(LinearMap):
     f = np.sum
 
     def adjoint(gy, shape, axis=None, keepdims=False):
-        return np.broadcast_to(np.reshape(gy, _kept(shape, axis)), shape)
+        axes_lost = shape and axis is not None and not keepdims
+        return np.broadcast_to(np.expand_dims(gy, axis) if axes_lost else gy, shape)
 
 
 class Mean(LinearMap):
@@ -351,16 +355,15 @@ class Max(Op):
 
     @staticmethod
     def forward(context, x, axis=None, keepdims=False):
-        y = np.max(x, axis=axis, keepdims=keepdims)
-        context["kept"] = kept = _kept(np.shape(x), axis)
-        largest = np.equal(x, np.reshape(y, kept))
-        count = np.sum(largest, axis=axis, keepdims=True)
-        context["share"] = np.divide(largest, count, dtype=y.dtype)  # not every number in float64
-        return y
+        y = np.max(x, axis=axis, keepdims=True)
+        context["largest"] = largest = np.equal(x, y)
+        context["count"] = np.sum(largest, axis=axis, keepdims=True, dtype=y.dtype)
+        return y if keepdims else np.squeeze(y, axis)[()]
 
     @staticmethod
     def backward(context, gy):
-        return np.reshape(gy, context["kept"]) * context["share"]
+        count = context["count"]
+        return context["largest"] * (np.reshape(gy, count.shape) / count)
 
 
 class LogSumExp(Op):
@@ -371,16 +374,16 @@ class LogSumExp(Op):
 
     @staticmethod
     def forward(context, x, axis=None, keepdims=False):
-        context["x"], context["kept"] = x, _kept(np.shape(x), axis)
         m = np.max(x, axis=axis, keepdims=True)
         m = np.where(np.isfinite(m), m, 0.0)  # −∞ − (−∞) would be NaN
-        context["y"] = y = m + np.log(np.sum(np.exp(x - m), axis=axis, keepdims=True))
-        return y if keepdims else np.squeeze(y, axis)
+        y = m + np.log(np.sum(np.exp(x - m), axis=axis, keepdims=True))
+        context["x"], context["y"] = x, y
+        return y if keepdims else np.squeeze(y, axis)[()]
 
     @staticmethod
     def backward(context, gy):
-        kept = context["kept"]
-        return np.reshape(gy, kept) * np.exp(context["x"] - context["y"])
+        x, y = context["x"], context["y"]
+        return np.reshape(gy, y.shape) * np.exp(x - y)
 
 
 class CrossEntropy(Op):
@@ -437,13 +440,6 @@ class Stack(LinearMap):
     adjoint = lambda gy, *shapes, axis=0: tuple(np.moveaxis(gy, axis, 0))
 
 
-def _kept(shape, axis):
-    """The shape that a reduction over `axis` has with keepdims=True."""
-    axes = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    gone = {a % len(shape) for a in axes if shape}
-    return tuple(1 if a in gone else n for a, n in enumerate(shape))
-
-
 # What NumPy is told.  Left: its function.  Right: what happens when an argument is a node.
 
 
@@ -454,11 +450,6 @@ def _axes(op):
 def _shown(function, act, shape=np.shape):
     """A rule for what only rearranges: see what becomes of an empty array's shape, and `act` so."""
     return lambda x, *args, **kwargs: act(x, function(np.empty(shape(x)), *args, **kwargs).shape)
-
-
-def _numbers(x):
-    """(0, 1, 2, …), the shape of an array whose axes are as long as their numbers."""
-    return range(x.ndim)
 
 
 def _cast(x, dtype):
@@ -500,11 +491,7 @@ RULES |= {
     np.min: lambda x, axis=None, *, keepdims=False: -np.max(-x, axis=axis, keepdims=keepdims),
     np.reshape: lambda x, shape: Reshape.do_forward(x, shape=shape),
     np.ravel: lambda x: Reshape.do_forward(x, shape=-1),
-    np.squeeze: _shown(np.squeeze, np.reshape),
-    np.expand_dims: _shown(np.expand_dims, np.reshape),
     np.transpose: lambda x, axes=None: Transpose.do_forward(x, axes=axes),
-    np.swapaxes: _shown(np.swapaxes, np.transpose, _numbers),
-    np.moveaxis: _shown(np.moveaxis, np.transpose, _numbers),
     np.broadcast_to: lambda x, shape: Expand.do_forward(x, shape=shape),
     np.concatenate: _concatenate,
     np.stack: lambda arrays, axis=0: Stack.do_forward(*arrays, axis=axis),
@@ -514,6 +501,10 @@ RULES |= {
     "index": lambda x, index: Index.do_forward(x, index=_own(index)),
     "cast": _cast,
 }
+
+RULES |= {f: _shown(f, np.reshape) for f in (np.squeeze, np.expand_dims)}
+# The axes of an array of shape (0, 1, 2, …) are known by their lengths, wherever they have gone.
+RULES |= {f: _shown(f, np.transpose, lambda x: range(x.ndim)) for f in (np.swapaxes, np.moveaxis)}
 
 for _function, _call in RULES.items():  # so that "np.sum got an unexpected argument" says np.sum
     if callable(_function) and hasattr(_call, "__qualname__") and not hasattr(_call, "__self__"):
