@@ -142,16 +142,15 @@ class Step(Op):
     def forward(context, z, U, h, c):
         z, k = z + h @ U, c.shape[1]
         g, s = np.tanh(z[:, :k]), 0.5 + 0.5 * np.tanh(0.5 * z[:, k:])
-        i, f, o = Split.forward({}, s, k)
-        context.update(U=U, h=h, c=c, g=g, s=s)
+        i, f, o = s[:, :k], s[:, k : 2 * k], s[:, 2 * k :]
+        context.update(U=U, h=h, c=c, g=g, s=s, i=i, f=f, o=o)
         c = f * c + i * g
         context["tanh_c"] = tanh_c = np.tanh(c)
         return o * tanh_c, c
 
     @staticmethod
     def backward(context, gh, gc):
-        U, h, c, g, s, tanh_c = map(context.get, "U h c g s tanh_c".split())
-        i, f, o = Split.forward({}, s, c.shape[1])
+        U, h, c, g, s, i, f, o, tanh_c = map(context.get, "U h c g s i f o tanh_c".split())
         gc = gc + gh * o * (1.0 - tanh_c * tanh_c)
         gs = np.concatenate((gc * g, gc * c, gh * tanh_c), axis=1)
         gz = np.concatenate((gc * i * (1.0 - g * g), gs * s * (1.0 - s)), axis=1)
