@@ -34,7 +34,8 @@ class Recurrent(Module):
         self.dropout = Dropout(dropout, options["rng"])
 
     def forward(self, x, *state):
-        (d, _), (k, _), dtype = self.input.weight.shape, self.recurrent.shape, self.recurrent.dtype
+        W, b, U = self.input.weight, self.input.bias, self.recurrent
+        (d, _), (k, _), dtype = W.shape, U.shape, U.dtype
         shape, integers = np.shape(x), x.dtype.kind in "iu"
         fits = len(shape) == 2 if integers else len(shape) == 3 and shape[2] == d
         wanted = f"(n, T, {d}), or (n, T) integers from 0 to {d - 1}"
@@ -46,8 +47,7 @@ class Recurrent(Module):
         if integers:
             x = OneHot.do_forward(x, d=d, dtype=dtype)
         x = masked(x, self.dropout.mask((shape[0], 1, d), dtype))
-        weights = self.input.weight, self.input.bias, self.recurrent
-        return self.run(x, *weights, *state, mask=self.dropout.mask(hidden, dtype))
+        return self.run(x, W, b, U, *state, mask=self.dropout.mask(hidden, dtype))
 
 
 class OneHot(Op):
@@ -209,7 +209,7 @@ class Remember(Op):
         if context.get("wanted", (True,))[0]:
             gx = (gz @ W.T.reshape(4, k, -1)).sum(axis=0).reshape(T, n, -1).swapaxes(0, 1)
         share = lambda left: np.concatenate(left.reshape(T * n, -1).T @ gz, axis=1)
-        gW, gb = share(x), share(np.ones((T, n, 1), a.dtype))[0]
+        gW, gb = share(x), gz.sum(axis=1).ravel()
         by_c[0], by_c[1:] = masked(h, mask), masked(hs.swapaxes(0, 1)[:-1], mask)  # its room: hₜ₋₁
         return gx, gW, gb, share(by_c), gh, gc
 
