@@ -110,7 +110,7 @@ class Trial:
     def forward(self, xs):
         """Run it: the outputs, and a function from cotangents to what backward returns."""
         given, context = [copy(x) for x in xs], {}
-        ys = as_tuple(self.run("forward", self.op.forward, context, *given, **self.constants))
+        ys = as_tuple(self.run("forward", context, *given, **self.constants))
         try:
             check = lambda y: promises.output_value(self.op, y)
             ys = tuple(map(check if self.is_op else promises.function_value, ys))
@@ -120,7 +120,7 @@ class Trial:
 
         def backward(gs):
             seeds = [copy(g) for g in gs]
-            shares = as_tuple(self.run("backward", self.op.backward, context, *seeds), tuple | list)
+            shares = as_tuple(self.run("backward", context, *seeds), (tuple, list))
             names = [f"input {i}" for i in range(len(xs))] + ["the incoming gradient"] * len(gs)
             for name, old, new in zip(names, [*xs, *gs], [*given, *seeds], strict=True):
                 if not _identical(old, new):
@@ -131,10 +131,10 @@ class Trial:
 
         return ys, backward
 
-    def run(self, what, function, *args, **kwargs):
-        """Call a function of the reader's. What it raises becomes the report."""
+    def run(self, what, *args, **constants):
+        """Call forward or backward, the reader's code. What it raises becomes the report."""
         try:
-            return function(*args, **kwargs)
+            return getattr(self.op, what)(*args, **constants)
         except Exception as error:
             name = "not-written" if isinstance(error, NotImplementedError) else "raises"
             raise Mistake(name, what=what, **display.raised(error)) from None

@@ -100,7 +100,7 @@ class Recording(display.Names):
         ys = t.op.forward(context, *xs, **t.constants)
         before = wengert_list(*[n for n in (ys, *context.values()) if isinstance(n, TensorNode)])
         # 1 * gradient: an op to change, even where the backward has none of its own
-        self.result = 1.0 * as_tuple(t.op.backward(context, *gs), tuple | list)[i]
+        self.result = 1.0 * as_tuple(t.op.backward(context, *gs), (tuple, list))[i]
         self.steps = [record for record in wengert_list(self.result) if record not in before]
         named = {f"context[{key!r}]": value for key, value in context.items()}
         named |= {f"the output{k or ''}": y for k, y in enumerate(as_tuple(ys))}

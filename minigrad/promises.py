@@ -11,11 +11,9 @@ import numpy as np
 from numpy import float64
 
 # Their derivative is zero wherever it exists, so a plain array is all there is to say.
-_STEPS = (
-    "greater greater_equal less less_equal equal not_equal sign floor ceil isnan isinf isfinite"
-)
-_PLACES = "logical_not argmax argmin argsort zeros_like ones_like shape ndim size array_equal"
-PIECEWISE_CONSTANT = {getattr(np, name) for name in f"{_STEPS} {_PLACES}".split()}
+_TESTS = "greater greater_equal less less_equal equal not_equal isnan isinf isfinite array_equal"
+_STEPS = "sign floor ceil logical_not argmax argmin argsort zeros_like ones_like shape ndim size"
+PIECEWISE_CONSTANT = {getattr(np, name) for name in f"{_TESTS} {_STEPS}".split()}
 
 
 def refuse(reason):
@@ -88,7 +86,7 @@ def as_array(value):
 
 def is_float(value):
     """Whether it is a number of NumPy's, or an array, and holds floats."""
-    return isinstance(value, np.ndarray | np.floating) and value.dtype.kind == "f"
+    return isinstance(value, (np.ndarray, np.floating)) and value.dtype.kind == "f"
 
 
 def leaf_value(value):
@@ -133,7 +131,7 @@ def output_value(op, value):
 
 def one_share_each(record, shares):
     """What a backward returns: a tuple, or list, with one gradient for each input."""
-    shares = shares if type(shares) is tuple else as_tuple(shares, tuple | list)
+    shares = shares if type(shares) is tuple else as_tuple(shares, (tuple, list))
     if len(shares) != len(record.inputs):
         raise ValueError(
             f"{record.op.__name__}.backward returned {len(shares)} gradients for "
@@ -205,7 +203,7 @@ def finite(where, what, values, inputs):
     """Debug mode: no NaN and no infinity, or the message says which op made the first, and why."""
     ill = [f"input {k} is so already" for k, x in enumerate(inputs) if not np.all(np.isfinite(x))]
     why = "look for a log or root of 0, a division by 0, an exp that overflows, a large rate"
-    for i, value in enumerate(as_tuple(values, tuple | list)):
+    for i, value in enumerate(as_tuple(values, (tuple, list))):
         numbers = np.asarray(0.0 if value is None else getattr(value, "value", value))
         for entry in map(tuple, np.argwhere(~np.isfinite(numbers)).tolist()):
             number = f"{what} {i} is {numbers[entry]} at entry {entry}"
