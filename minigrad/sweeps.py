@@ -158,7 +158,7 @@ def _packages():
         from threadpoolctl import threadpool_limits
         from tqdm.auto import tqdm
     except ImportError as error:
-        advice = f"{error}: pip install 'adbook-minigrad[cluster]'"
+        advice = f"{error}: pip install joblib threadpoolctl tqdm"
         raise ImportError(advice, name=error.name) from None
     return joblib, threadpool_limits, tqdm
 
@@ -277,8 +277,10 @@ def _calls(run, tasks, group, begun):
 
 
 def _dask(run, tasks, client):
-    from distributed import as_completed, get_client
-
+    try:
+        from distributed import as_completed, get_client
+    except ImportError as error:
+        raise ImportError(f"{error}: pip install 'dask[distributed]'", name=error.name) from None
     try:
         client = client or get_client()
     except ValueError as error:

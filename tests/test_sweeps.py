@@ -435,3 +435,16 @@ def test_dask_without_a_cluster():
     script = "from minigrad.sweeps import sweep; sweep(lambda seed: 1, {}, backend='dask')"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert "no cluster is there. Start one, dask.distributed.Client()" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("missing", "backend", "remedy"),
+    [
+        ("joblib", "processes", "pip install joblib threadpoolctl tqdm"),
+        ("distributed", "dask", r"pip install 'dask\[distributed\]'"),
+    ],
+)
+def test_a_package_that_is_missing_is_said_with_the_remedy(missing, backend, remedy, monkeypatch):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ImportError, match=f"{missing}.*{remedy}"):
+        sweep(lambda seed: seed, {}, backend=backend, progress=False)
