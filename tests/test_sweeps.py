@@ -84,7 +84,8 @@ def test_the_table_is_that_of_over_seeds():
     result = sweep(run, GRID, range(4), backend="inline", progress=False)
     row = result.table()[4]
     assert (row["rate"], row["width"]) == (0.5, 3)
-    expected = over_seeds(lambda seed: run(seed, 0.5, 3)["norm"], range(4))
+    with threadpool_limits(1):  # as in a sweep: with two the last bits differ
+        expected = over_seeds(lambda seed: run(seed, 0.5, 3)["norm"], range(4))
     assert (row["norm"].mean, row["norm"].sd) == (expected.mean, expected.sd)
     curves = np.stack([run(seed, 0.5, 3)["curve"] for seed in range(4)])
     assert np.array_equal(row["curve"].mean, curves.mean(axis=0))
