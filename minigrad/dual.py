@@ -100,15 +100,11 @@ def _power(y, v, t):
     return slope * t[0] + (y * np.log(np.where(x == 0, 1.0, x)) * t[1] if moves else 0.0)
 
 
-def _chosen(choose):
+def _chosen(choose, v, t, **over):
     """The tangent of np.max or np.min: that of the entry chosen, the mean where several tie."""
-
-    def rule(y, v, t, **over):
-        x, *axis = v  # np.max(x, 0) hands the axis over by position
-        chosen = x == choose(x, *axis, **over | {"keepdims": True})
-        return np.sum(chosen * t[0], *axis, **over) / np.sum(chosen, *axis, **over)
-
-    return rule
+    x, *axis = v  # np.max(x, 0) hands the axis over by position
+    chosen = x == choose(x, *axis, **over | {"keepdims": True})
+    return np.sum(chosen * t[0], *axis, **over) / np.sum(chosen, *axis, **over)
 
 
 # function: (its value y, the primals v, the tangents v̇) -> ẏ
@@ -129,8 +125,8 @@ RULES = {
     np.maximum: lambda y, v, t: np.where(np.greater(*v), *t),
     np.minimum: lambda y, v, t: np.where(np.less(*v), *t),
     np.where: lambda y, v, t: np.where(v[0], t[1], t[2]),
-    np.max: _chosen(np.max),
-    np.min: _chosen(np.min),
+    np.max: lambda y, v, t, **over: _chosen(np.max, v, t, **over),
+    np.min: lambda y, v, t, **over: _chosen(np.min, v, t, **over),
     np.add: lambda y, v, t: t[0] + t[1],
     np.subtract: lambda y, v, t: t[0] - t[1],
     np.negative: lambda y, v, t: -t[0],

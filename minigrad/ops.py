@@ -31,6 +31,14 @@ class Add(Op):
         return gz, gz
 
 
+class Subtract(Op):
+    """z = x − y;  x̄ = z̄,  ȳ = −z̄."""
+
+    linear = True
+    forward = staticmethod(lambda context, x, y: x - y)
+    backward = staticmethod(lambda context, gz: (gz, -gz))
+
+
 class Multiply(Op):
     """z = x ∘ y;  x̄ = z̄ ∘ y,  ȳ = z̄ ∘ x."""
 
@@ -129,8 +137,8 @@ def _taken_back(gradient, matrix, x):
 
     Not reshaped where it fits: that would give a view, and a leaf has to make a copy of a view.
     """
-    gradient = undo_broadcasting(gradient, matrix.shape)
-    return gradient if gradient.shape == x.shape else gradient.reshape(x.shape)
+    fits = gradient.shape == x.shape
+    return gradient if fits else undo_broadcasting(gradient, matrix.shape).reshape(x.shape)
 
 
 # Functions of one number, entry by entry: x̄ = ȳ ∘ f'(x).
@@ -267,12 +275,6 @@ class LinearMap(Op):
     @classmethod
     def backward(cls, context, gy):
         return cls.adjoint(gy, *context["shapes"], **context["constants"])
-
-
-class Subtract(LinearMap):
-    """z = x − y;  x̄ = z̄,  ȳ = −z̄."""
-
-    f, adjoint = lambda x, y: x - y, lambda gz, *shapes: (gz, -gz)
 
 
 class Negate(LinearMap):
