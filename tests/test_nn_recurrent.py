@@ -1,5 +1,7 @@
 """RNN and LSTM: against PyTorch, against differences, and the three forms against each other."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -206,6 +208,12 @@ def test_through_a_file(tmp_path, rng):
     x, model, other = rng.integers(0, D, (N, T)), LSTM(D, H, rng=0), LSTM(D, H, rng=1, form="gates")
     other.load_state_dict(load(save(model, tmp_path / "lstm.npz")))
     agree([y.value for y in model(x)], [y.value for y in other(x)])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_copy_computes_the_same(form, rng):
+    x, model = rng.standard_normal((N, T, D)), LSTM(D, H, form=form, rng=0)
+    agree([y.value for y in pickle.loads(pickle.dumps(model))(x)], [y.value for y in model(x)], 0)
 
 
 def test_a_sequence_is_few_ops_and_gates_are_many(rng):

@@ -17,7 +17,7 @@ from minigrad.functions import sigmoid
 from minigrad.nn.layers import Dropout, masked
 from minigrad.nn.linear import Linear, as_function
 from minigrad.nn.module import Module
-from minigrad.ops import Affine
+from minigrad.ops import Affine, LinearMap
 from minigrad.promises import expect
 
 
@@ -120,16 +120,11 @@ def gates(z, U, h, c):
     return sigmoid(o) * np.tanh(c), c
 
 
-class Split(Op):
+class Split(LinearMap):
     """The columns of x in pieces of equal `width`: y₁, y₂ …;  x̄ = [ȳ₁, ȳ₂ …]."""
 
-    linear = True
-
+    f = lambda x, width: tuple([x[:, i : i + width] for i in range(0, x.shape[1], width)])
     backward = staticmethod(lambda context, *gys: np.concatenate(gys, axis=1))
-
-    @staticmethod
-    def forward(context, x, width):
-        return tuple([x[:, start : start + width] for start in range(0, x.shape[1], width)])
 
 
 class Step(Op):
