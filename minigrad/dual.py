@@ -129,12 +129,12 @@ RULES = {
     np.min: lambda y, v, t, **over: _chosen(np.min, v, t, **over),
     np.add: lambda y, v, t: t[0] + t[1],
     np.subtract: lambda y, v, t: t[0] - t[1],
-    np.negative: lambda y, v, t: -t[0],
 }
 
 # Linear functions of their first argument: the tangent goes through the same function.
-LINEAR = {np.sum, np.mean, np.reshape, np.transpose, np.swapaxes, np.squeeze, np.expand_dims}
-LINEAR |= {np.ravel, np.broadcast_to, np.concatenate, np.stack}
+LINEAR = {np.sum, np.mean, np.reshape, np.ravel, np.squeeze, np.expand_dims, np.broadcast_to}
+LINEAR |= {np.transpose, np.swapaxes, np.moveaxis, np.concatenate, np.stack}
+LINEAR |= {np.negative, np.positive}
 
 
 def _parts(part, x):

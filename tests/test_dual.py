@@ -69,3 +69,10 @@ def test_a_dual_is_as_true_and_as_long_as_its_primal(x):
     assert mg.Dual(2.0, 0.0)
     assert len(x) == 2
     assert [row.shape for row in x] == [(3,), (3,)]
+
+
+def test_axes_move_with_their_tangents(x):
+    np.testing.assert_array_equal(np.moveaxis(x, 0, 1).tangent, x.tangent.T)
+    np.testing.assert_array_equal(x.mT.tangent, x.tangent.T)
+    np.testing.assert_array_equal((-x).tangent, -x.tangent)
+    np.testing.assert_array_equal((+x).tangent, x.tangent)
