@@ -3,6 +3,7 @@
 import numpy as np
 
 from minigrad.core import TensorNode, _recording
+from minigrad.dual import Dual
 from minigrad.functions import softmax
 from minigrad.nn.linear import as_function
 from minigrad.nn.module import Module
@@ -62,10 +63,10 @@ class BatchNorm(LayerNorm):
     x (batch, n), or images (batch, n, H, W), whose channels are the features; y has the shape of x.
     In training μ and σ² are the mean and variance of the batch, through which gradients flow. The
     buffers `mean` and `variance` follow them (variance over m − 1), by the share `momentum` of the
-    way at each batch that is recorded: not within `no_grad`, and once within `mg.checkpoint`, which
-    runs twice. After `model.eval()` they stand in for them. γ is `weight`, β is `bias`. Raises
-    ValueError for other shapes, and in training for one number in a feature, which has no variance.
-    Ioffe and Szegedy 2015.
+    way at each batch that is recorded: not within `no_grad`, not for dual numbers, and once within
+    `mg.checkpoint`, which runs twice. After `model.eval()` they stand in for them. γ is `weight`, β
+    is `bias`. Raises ValueError for other shapes, and in training for one number in a feature,
+    which has no variance. Ioffe and Szegedy 2015.
     """
 
     def __init__(self, n, momentum=0.1, epsilon=1e-5, dtype=np.float64):
@@ -81,7 +82,7 @@ class BatchNorm(LayerNorm):
         x, mean, variance = np.moveaxis(x, 1, -1), self.mean, self.variance
         if self.training:
             mean, variance = moments(x, tuple(range(len(shape) - 1)))
-            if _recording.get():
+            if _recording.get() and not isinstance(x, Dual):
                 m = np.size(x) // n
                 self.mean = self.followed(self.mean, mean)
                 self.variance = self.followed(self.variance, variance * (m / (m - 1)))
