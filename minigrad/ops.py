@@ -449,8 +449,8 @@ def _axes(op):
     return lambda x, axis=None, *, keepdims=False: op.do_forward(x, axis=axis, keepdims=keepdims)
 
 
-def _shown(function, act, shape=np.shape):
-    """A rule for what only rearranges: see what becomes of an empty array's shape, and `act` so."""
+def _moved(function, act, shape=np.shape):
+    """A rule: what becomes of an empty array's shape says how x is to be reshaped or transposed."""
     return lambda x, *args, **kwargs: act(x, function(np.empty(shape(x)), *args, **kwargs).shape)
 
 
@@ -504,9 +504,9 @@ RULES |= {
     "cast": _cast,
 }
 
-RULES |= {f: _shown(f, np.reshape) for f in (np.squeeze, np.expand_dims)}
+RULES |= {f: _moved(f, np.reshape) for f in (np.squeeze, np.expand_dims)}
 # The axes of an array of shape (0, 1, 2, …) are known by their lengths, wherever they have gone.
-RULES |= {f: _shown(f, np.transpose, lambda x: range(x.ndim)) for f in (np.swapaxes, np.moveaxis)}
+RULES |= {f: _moved(f, np.transpose, lambda x: range(x.ndim)) for f in (np.swapaxes, np.moveaxis)}
 
 for _function, _call in RULES.items():  # so that "np.sum got an unexpected argument" says np.sum
     if callable(_function) and hasattr(_call, "__qualname__") and not hasattr(_call, "__self__"):

@@ -227,3 +227,15 @@ def test_functions_that_rearrange_do_what_they_do_with_arrays(f, rng):
 def test_axes_that_are_not_there_are_refused_in_the_words_of_numpy(refused):
     with pytest.raises(ValueError, match="axis"):
         refused(mg.TensorNode(np.ones((2, 1, 3))))
+
+
+@pytest.mark.parametrize("op", [mg.Multiply, mg.Power, mg.MatMul])
+def test_the_adjoint_of_a_constant_is_not_computed(op, rng):
+    x, y, gz = rng.uniform(0.5, 2.0, (3, 4, 4))
+    context = {}
+    op.forward(context, x, y)
+    both = op.backward(context, gz)
+    for wanted in ((True, False), (False, True)):
+        found = op.backward(context | {"wanted": wanted}, gz)
+        for is_wanted, share, right in zip(wanted, found, both, strict=True):
+            assert np.array_equal(share, right) if is_wanted else share is None
