@@ -10,6 +10,7 @@
 Each run's result becomes one file. The same call again computes only what is not there yet.
 """
 
+import copy
 import hashlib
 import itertools
 import json
@@ -206,8 +207,9 @@ def _attempt(run, key, setting, seed):
     """(key, Run). What `run` raises becomes part of the result, so that it stops no other run."""
     start = time.perf_counter()
     try:
-        result = _numbers(run(seed=seed, **setting), {*setting, "seed"})
-    except Exception:
+        # A copy: a list that the run appends to belongs to the other seeds, too.
+        result = _numbers(run(seed=seed, **copy.deepcopy(setting)), {*setting, "seed"})
+    except (Exception, SystemExit):
         return key, Run(setting, seed, {}, time.perf_counter() - start, traceback.format_exc())
     return key, Run(setting, seed, result, time.perf_counter() - start)
 

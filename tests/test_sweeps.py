@@ -301,6 +301,24 @@ def test_all_runs_fail(tmp_path):
     assert not files(tmp_path)
 
 
+@pytest.mark.parametrize("backend", ["inline", "processes"])
+def test_a_run_that_exits_or_changes_its_setting_disturbs_no_other(backend, tmp_path):
+    def run(seed, widths):
+        widths.append(10)
+        if seed == 1:
+            sys.exit("enough")
+        return len(widths)
+
+    def go():
+        with pytest.warns(RuntimeWarning, match="1 of 3 runs failed(.|\n)*seed 1(.|\n)*enough"):
+            return sweep(run, {"widths": [[64]]}, range(3), tmp_path, 2, backend)
+
+    first, again = go(), go()
+    assert same(first, again) and [r.result["result"] for r in again.runs] == [2, 2]
+    assert first.table()[0]["widths"] == [64] and len(first.table()) == 1
+    assert len(files(tmp_path)) == 2
+
+
 def test_a_process_that_is_killed_once(tmp_path, log):
     steady = experiment(log)
 
