@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from minigrad.core import RULES, Op, TensorNode, undo_broadcasting
+from minigrad.core import RULES, Op, TensorNode, _raw, undo_broadcasting
 from minigrad.promises import expect
 
 # Arithmetic, behind the operators + - * / ** @.
@@ -486,7 +486,7 @@ for _op in _OPS:  # most have NumPy's names: Exp is np.exp
 RULES |= {
     np.negative: Negate.do_forward,
     np.minimum: lambda x, y: -np.maximum(_negated(x), _negated(y)),
-    np.where: lambda mask, x, y: Where.do_forward(getattr(mask, "value", mask), x, y),
+    np.where: lambda mask, x, y: Where.do_forward(_raw(mask), x, y),
     np.sum: _axes(Sum),
     np.mean: _axes(Mean),
     np.max: _axes(Max),

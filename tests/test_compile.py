@@ -165,6 +165,23 @@ def test_a_branch_that_leads_nowhere_sends_nothing_back(rng):
     same_as_eager(step, [x], (1.0,), (2.0,))
 
 
+class Half(mg.Op):
+    """Gives, and takes, Python's numbers."""
+
+    @staticmethod
+    def forward(context, x):
+        return float(x) / 2
+
+    @staticmethod
+    def backward(context, gy):
+        return float(gy) / 2
+
+
+def test_an_op_of_python_numbers(rng):
+    x = mg.TensorNode(3.0)
+    same_as_eager(lambda scale: np.sin(Half.do_forward(x * scale)) * x, [x], (1.0,), (2.0,))
+
+
 def test_an_lstm_in_elementary_gates(rng):
     lstm, read_out = LSTM(6, 5, form="gates", rng=0), Linear(5, 3, rng=1)
     nodes = [*lstm.parameters(), *read_out.parameters()]
@@ -332,7 +349,7 @@ def test_labels_out_of_range_are_refused_in_a_replay_too(model, rng):
         np.testing.assert_array_equal(p.grad, g)
 
 
-STAY = "recorded with .*called with"
+STAY = r"recorded \[.*now \[.*expected the same shapes and dtypes"
 CHANGES = {
     "the last, smaller batch": (lambda X, y: (X[:3], y[:3]), ValueError, STAY),
     "another precision": (lambda X, y: (X.astype(np.float32), y), ValueError, STAY),
@@ -357,7 +374,7 @@ def test_a_parameter_of_another_shape_is_refused(rng):
     fast = compile(lambda x: np.sum(w * x))
     fast(2.0)
     w.value = np.ones(4)
-    with pytest.raises(ValueError, match="recorded with .*called with"):
+    with pytest.raises(ValueError, match=STAY):
         fast(2.0)
 
 
@@ -415,6 +432,20 @@ def test_what_would_go_stale_is_refused(what):
     assert W.value is value
 
 
+@pytest.mark.parametrize("new", [lambda value: value * 0.5, lambda value: np.ones(3)])
+def test_a_step_that_moves_a_parameter_is_refused(new):
+    w = mg.TensorNode(np.ones(3))
+
+    def step(x):
+        loss = np.sum(w * x)
+        w.value = new(w.value)
+        return loss
+
+    with pytest.raises(TypeError, match="changes a parameter"):
+        compile(step)(1.0)
+    assert type(w.value) is np.ndarray
+
+
 def test_printing_shows_no_number(capsys):
     def step(x):
         y = np.sum(W * x)
@@ -422,8 +453,9 @@ def test_printing_shows_no_number(capsys):
         return y
 
     compile(step)(1.0)
-    first, *more = capsys.readouterr().out.splitlines()
-    assert set(more) == {first} and "register" in first and "2." not in first
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("register") and "2." not in line for line in lines)
 
 
 def test_running_state_is_refused_and_not_touched(rng):
@@ -451,7 +483,7 @@ def test_random_draws_are_refused(rng):
         lambda x: np.sum(W * x) + np.sum((W - W) * rng.random(3)),  # seen in the gradient alone
     ):
         W.zero_grad()
-        with pytest.raises(ValueError, match=r"not the same: [\w ]+ differs.*drawn at random"):
+        with pytest.raises(ValueError, match=r"another '\w+'; expected the same: .*random"):
             compile(step)(1.0)
         assert W._grad is None
 
@@ -470,13 +502,26 @@ def test_registers_do_not_survive_the_recording(rng):
         return np.sum(kept[-1])
 
     compile(step)(1.0)
-    with pytest.raises(TypeError, match="register"):
-        kept[0] * 2.0
+    for register in kept:
+        with pytest.raises(TypeError, match="register"):
+            register * 2.0
+
+
+@pytest.mark.parametrize("of", ["argument", "parameter"])
+def test_registers_of_an_earlier_recording_are_refused(of):
+    kept = []
+
+    def step(x):
+        kept.append(x * 2.0 if of == "argument" else W * x)
+        return np.sum(W * kept[0])
+
+    with pytest.raises(TypeError, match="computed outside"):
+        compile(step)(1.0)
 
 
 @pytest.mark.parametrize("given", ["text", None, [1.0, 2.0], mg.TensorNode(1.0)])
 def test_arguments_are_arrays_and_numbers(given):
-    with pytest.raises(TypeError, match="arguments are arrays and numbers, not"):
+    with pytest.raises(TypeError, match="given arguments .*expected arrays and numbers"):
         compile(lambda x: np.sum(W * 2.0))(given)
 
 
