@@ -296,6 +296,21 @@ MISTAKES = [
     ("wrong-function", of(mg.Log, lambda c, g: g / np.log(c["x"])), (POSITIVE,), "itself"),
     (
         "wrong-function",
+        of(mg.Multiply, lambda c, g: (g / c["y"], g * c["x"])),
+        (X, POSITIVE),
+        r"multiply by context\['y'\]",
+    ),
+    (
+        "sign-of-a-term",
+        op(
+            keeping(y=lambda x: -np.log(1.0 + np.exp(-x))),
+            lambda c, g: g / (1.0 + np.exp(-c["x"])),
+        ),
+        (X,),
+        "leave out the minus",
+    ),
+    (
+        "wrong-function",
         of(mg.Expand, lambda c, g: np.max(g, axis=0)),
         (X[0], {"shape": (4, 3)}),
         "use the sum",
@@ -350,6 +365,7 @@ MISTAKES = [
     ("not-linear", of(mg.Sin, lambda c, g: g * g * np.cos(c["x"])), (X,), "each term"),
     ("not-linear", of(mg.Sin, lambda c, g: g * np.cos(c["x"]) + 1.0), (X,), "each term"),
     ("not-linear", of(mg.Negate, lambda c, g: -np.abs(g)), (X,), "each term"),
+    ("not-linear", of(ReLU, lambda c, g: g * (g > 0)), (X,), "each term"),
     (
         "only-right-for-ones",
         of(mg.Sum, lambda c, g: np.zeros(c["shapes"][0]) + np.mean(g)),
