@@ -89,8 +89,9 @@ def fit(
     """
     parts = [train] if test is None else [train, test]
     lists = ["loss", "accuracy", "test_loss", "test_accuracy"][: 2 * len(parts)]
-    fits = patience is None or patience >= 1 and watch in lists
-    expect(fit, fits, f"1 or more, one of {lists}; or test=...", patience=patience, watch=watch)
+    may = lists if np.asarray(train[1]).dtype.kind in "iu" else lists[::2]  # no accuracies
+    fits = patience is None or patience >= 1 and watch in may
+    expect(fit, fits, f"1 or more, one of {may}; or test=...", patience=patience, watch=watch)
     batches, run = minibatches(*train, batch, rng), Module()  # all that the next epoch depends on
     run.model, run.rng, run.best = model.train(), batches.rng, patience and model.state_dict()
     run.optimiser = optimiser or SGD(model.parameters(), rate, momentum)

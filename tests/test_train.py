@@ -235,6 +235,15 @@ def test_patience_that_makes_no_sense_is_refused_before_anything_moves(wrong):
     assert "'loss', 'accuracy'" in str(caught.value) and same(before, state(model))
 
 
+def test_where_labels_are_no_integers_there_is_no_accuracy_to_watch():
+    model = Linear(2, 1, rng=0)
+    data = TRAIN[0], TRAIN[0][:, :1]
+    with pytest.raises(ValueError, match="'accuracy'; expected 1 or more, one of .'loss'.; or"):
+        fit(model, data, loss=mg.mean_squared_error, patience=2, watch="accuracy")
+    history = fit(model, data, loss=mg.mean_squared_error, patience=2, watch="loss", epochs=3)
+    assert history["accuracy"] == [None] * 3
+
+
 # Runs that are interrupted
 
 
