@@ -210,7 +210,7 @@ def test_what_a_step_may_do_with_its_arguments(rng):
         largest = np.argmax(X, axis=1) % 3
         h = np.where(h > 0.1, h, rate * h) + (X[:, :3] > 0).astype(float)
         picked = h[np.arange(len(y)), y] + h[np.arange(8), largest] * (y == 1)
-        return np.mean(picked) + np.sum(W[y]) * rate**2
+        return np.mean(picked) + np.sum(W[y]) * rate**2 + np.sum(h @ [1.0, -2.0, 0.5])
 
     data = [(*batch, rate) for batch, rate in zip(batches(rng), (0.1, 0.2, -3.0))]
     same_as_eager(step, [W], *data)
@@ -309,6 +309,36 @@ def test_arguments_changed_in_place_are_read_anew(model, rng):
     X *= -2.0
     y[:] = (y + 1) % 3
     same_as_eager(classify(model), model.parameters(), (X, y), compiled=fast)
+
+
+def test_what_was_recorded_in_strict_mode_is_replayed_outside_it(model, rng):
+    data = batches(rng)
+    fast = compile(classify(model))
+    with mg.strict():
+        fast(*data[0])
+    gradients(model.parameters())
+    for p in model.parameters():
+        p.value = p.value + 0.1
+    same_as_eager(classify(model), model.parameters(), *data, compiled=fast)
+
+
+class Absolute(mg.Op):
+    """What it notes depends on the number."""
+
+    @staticmethod
+    def forward(context, x):
+        if x < 0.0:
+            context["flipped"] = True
+        return np.abs(x)
+
+    @staticmethod
+    def backward(context, gy):
+        return -gy if "flipped" in context else gy
+
+
+def test_notes_of_one_run_are_gone_in_the_next():
+    x = mg.TensorNode(2.0)
+    same_as_eager(lambda s: Absolute.do_forward(x * s), [x], (1.0,), (-1.0,), (3.0,))
 
 
 def test_a_closed_over_array_changed_in_place_is_read_anew(rng):
@@ -486,6 +516,17 @@ def test_random_draws_are_refused(rng):
         with pytest.raises(ValueError, match=r"another '\w+'; expected the same: .*random"):
             compile(step)(1.0)
         assert W._grad is None
+
+
+def test_a_choice_made_anew_in_every_run_is_refused_even_between_equal_numbers():
+    pair, turns = mg.TensorNode(np.ones(2)), iter(range(100))
+    for step in (
+        lambda x, y: np.sum(W * (x, y)[next(turns) % 2]),
+        lambda x, y: [np.sum(W * x), np.sum(W * y)][next(turns) % 2],
+        lambda x, y: np.sum(Halves.do_forward(pair * x)[next(turns) % 2] * y),
+    ):
+        with pytest.raises(ValueError, match="recording again"):
+            compile(step)(1.0, 1.0)
 
 
 def test_a_node_computed_outside_is_refused():
