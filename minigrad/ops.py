@@ -49,10 +49,7 @@ class Multiply(Op):
 
     @staticmethod
     def backward(context, gz):
-        wanted_x, wanted_y = context.get("wanted", (True, True))
-        gx = gz * context["y"] if wanted_x else None
-        gy = gz * context["x"] if wanted_y else None
-        return gx, gy
+        return gz * context["y"], gz * context["x"]
 
 
 class Divide(Op):

@@ -229,8 +229,8 @@ def test_axes_that_are_not_there_are_refused_in_the_words_of_numpy(refused):
         refused(mg.TensorNode(np.ones((2, 1, 3))))
 
 
-@pytest.mark.parametrize("op", [mg.Multiply, mg.Power, mg.MatMul])
-def test_the_adjoint_of_a_constant_is_not_computed(op, rng):
+@pytest.mark.parametrize("op", [mg.Power, mg.MatMul])
+def test_a_costly_adjoint_of_a_constant_is_not_computed(op, rng):
     x, y, gz = rng.uniform(0.5, 2.0, (3, 4, 4))
     context = {}
     op.forward(context, x, y)

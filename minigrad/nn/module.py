@@ -6,11 +6,6 @@ from minigrad import display
 from minigrad.core import TensorNode
 from minigrad.interop import weights
 
-# When a large array is freed, the C library gives its pages back to the system, and the next one is
-# mapped in anew, page by page: it takes as long as to compute it, at every step of a training loop.
-# From this one, freed at once and never touched, glibc learns to keep 62 MB of what has been freed.
-np.empty(31 << 20, np.uint8)
-
 
 class Module:
     """Something with parameters and a `forward`; calling the module runs it.
