@@ -228,7 +228,7 @@ class Recording:
         self.seen.append(("its result", self._print(loss)))
         self.loss = getattr(loss, "made", None)
         is_node = isinstance(self.loss, TensorNode)
-        promises.expect("compile", is_node, "a step that returns the loss", TypeError, result=loss)
+        promises.expect("compile", is_node, "a node that the step returns", TypeError, loss=loss)
         self.records = core.wengert_list(self.loss)
 
     def noted(self, function, args, kwargs):
@@ -237,10 +237,9 @@ class Recording:
             raise TypeError(STALE)
         if function in METADATA:
             return function(*_each(args, _value))
-        found = []
-        _each((args, kwargs), lambda x: found.append(getattr(x, "made", x)))
-        flows = any([isinstance(x, TensorNode) for x in found])
-        if function in promises.PIECEWISE_CONSTANT or not flows:
+        flows = []
+        _each((args, kwargs), lambda x: flows.append(isinstance(getattr(x, "made", x), TensorNode)))
+        if function in promises.PIECEWISE_CONSTANT or not any(flows):
             return self._told(Call, (), {"function": function, "args": args, "kwargs": kwargs})
         return core._rule(function)(*args, **kwargs)
 

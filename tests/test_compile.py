@@ -568,7 +568,7 @@ def test_arguments_are_arrays_and_numbers(given):
 
 @pytest.mark.parametrize("step", [lambda x: None, lambda x: 2.0 * x, lambda x: 3.0])
 def test_a_step_that_returns_no_loss_is_refused(step):
-    with pytest.raises(TypeError, match="the loss"):
+    with pytest.raises(TypeError, match="given loss .*expected a node"):
         compile(step)(1.0)
 
 
