@@ -391,6 +391,14 @@ class TestFromTorch:
         y, dy = mg.jvp(op.do_forward, (x,), (v,))
         assert np.allclose(y, np.exp(x)) and np.allclose(dy, np.exp(x) * v)
 
+    @pytest.mark.parametrize("mode", ["no_grad", "inference_mode"])
+    def test_pytorchs_modes_do_not_switch_minigrad_off(self, mode):
+        cube = mg.from_torch(lambda x: x**3)
+        with getattr(torch, mode)():
+            f = cube.do_forward
+            assert mg.grad(f)(2.0) == 12 and mg.grad(mg.grad(f))(2.0) == 12
+            assert mg.gradcheck(cube, np.array([1.0, 2.0]))
+
 
 @needs_torch
 class TestRefused:

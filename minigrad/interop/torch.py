@@ -128,6 +128,7 @@ class OfTensors(Op):
     """y… = f(x…), where f is a function of tensors;  x̄… = its pullback, of tensors as well."""
 
     @staticmethod
+    @torch.inference_mode(False)  # it is minigrad that asks for gradients, and PyTorch obeys
     def forward(context, *inputs, f):
         context.update(f=f, inputs=inputs, wanted=[isinstance(x, TensorNode) for x in inputs])
         if any(context["wanted"]):  # the engine will differentiate backward: nodes in, nodes out
@@ -141,6 +142,7 @@ class OfTensors(Op):
         return outputs if isinstance(found, tuple) else outputs[0]
 
     @staticmethod
+    @torch.inference_mode(False)
     def backward(context, *gys):
         inputs, wanted = context["inputs"], context["wanted"]
         if "xs" in context:
