@@ -433,6 +433,10 @@ def weights_alone(path):
     save(Noisy(0), path)
 
 
+def about_something_else(path):
+    save({**Noisy(0).state_dict(), "about": np.frombuffer(b'{"made": "here"}', np.uint8)}, path)
+
+
 def without_an_array(path):
     state = load(path)
     del state["optimiser.mean.0"]
@@ -446,6 +450,7 @@ def without_an_array(path):
         (empty, "empty"),
         (flipped, "damaged"),
         (weights_alone, "no checkpoint"),
+        (about_something_else, "no checkpoint"),
         (without_an_array, "optimiser.mean.0: nothing"),
     ],
 )

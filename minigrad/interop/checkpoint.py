@@ -65,24 +65,27 @@ def resume(path, run, settings):
     other settings, which it names, and for the state of another module.
     """
     state = load(path)
-    if "about" not in state:
-        raise ValueError(f"{path} holds weights but no checkpoint; give another path")
-    about = json.loads(state.pop("about").tobytes())
-    then, now = about["settings"], json.loads(json.dumps(settings))
+    try:
+        about = json.loads(state.pop("about").tobytes())
+        then, random, notes = (about[name] for name in ("settings", "random", "notes"))
+    except (KeyError, TypeError, ValueError) as error:  # none of that name, or another's
+        no = f"{path} holds weights but no checkpoint; give another path"
+        raise ValueError(no) from error
+    now = json.loads(json.dumps(settings))
     if other := [name for name in {**then, **now} if then.get(name) != now.get(name)]:
         lines = [f"{name}: {then.get(name)} then, {now.get(name)} now" for name in other]
         raise ValueError(
             f"{path} is the checkpoint of another run. Give another path to begin anew, or go on "
             "with the settings as they were.\n  " + "\n  ".join(lines)
         )
-    kinds = [[state["bit_generator"] for state in about["random"]]]
+    kinds = [[state["bit_generator"] for state in random]]
     kinds += [[g.bit_generator.state["bit_generator"] for g in _generators(run)]]
     if kinds[0] != kinds[1]:
         raise ValueError(f"{path}: the run had the random generators {kinds[0]}, not {kinds[1]}")
     run.load_state_dict(state)
-    for generator, state in zip(_generators(run), about["random"], strict=True):
+    for generator, state in zip(_generators(run), random, strict=True):
         generator.bit_generator.state = state
-    return about["notes"]
+    return notes
 
 
 def _generators(run):
