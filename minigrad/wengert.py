@@ -272,8 +272,7 @@ class Recording:
 
     def run(self, arguments):
         """Run the list: every node and cell gets its new value."""
-        parameters = [leaf.value for leaf in self.leaves]
-        _fill([*self.given, *self.leaves.values()], [*arguments, *parameters])
+        _fill(self.given, arguments)
         for record, filled in self.lines:
             record.context = {}
             constants = record.constants and _each(record.constants, _value)
@@ -337,6 +336,7 @@ class compile:
         known = all([isinstance(x, np.ndarray | np.number | int | float) for x in arguments])
         promises.expect("compile", known, "arrays and numbers", TypeError, arguments=arguments)
         arguments = [core._raw(x) for x in arguments]
+        _fill(self.leaves.values(), [leaf.value for leaf in self.leaves])
         if self.recording is None or core._modes.get():
             self.recording = self._record(arguments)
         self.recording.run(arguments)
