@@ -83,7 +83,7 @@ class TensorNode(promises.Methods):
         A node with several entries has no single derivative: theirs are added up, weighted by the
         `cotangent`, an array of the same shape (ones if it is not given).
         """
-        pull_back([self], [promises.seed(self.value, cotangent)], keep=True)
+        pull_back([self], [promises.seed(self.value, _raw(cotangent))], keep=True)
 
     def zero_grad(self):
         """Forget the gradients of this node and of everything that it was computed from."""
@@ -247,7 +247,7 @@ class Op:
         if record is not None:
             record.outputs = made
             if seen is not None:
-                record.checksums = seen | promises.checksums(context=context)
+                record.checksums = seen + promises.checksums(context=context)
         if "debug" in modes:
             promises.finite(record or cls.__name__, "output", outputs, raw)
         return made
@@ -385,7 +385,7 @@ def _shares(record, goutputs, differentiable):
     """Ask the op of one record for the adjoints of its inputs."""
     op, context = record.op, record.context
     if record.checksums is not None:
-        promises.unchanged(record, map(_raw, record.inputs))
+        promises.unchanged(record)
     if differentiable and op.reference is not None:
         return _shares_of_reference(record, goutputs)
     if differentiable and not op.linear:

@@ -45,7 +45,8 @@ class Dual(Methods, np.lib.mixins.NDArrayOperatorsMixin):
         # x += y asks for out=(x,) and rebinds x to the answer, a new number.
         if method != "__call__" or options or (out and out[0] is not inputs[0]):
             raise TypeError(f"np.{ufunc.__name__} on a dual number: only the plain call is known")
-        return _apply(ufunc, inputs, {})
+        # A single np.float64 would widen float32; a Python number does not.
+        return _apply(ufunc, [x.item() if isinstance(x, np.number) else x for x in inputs], {})
 
     def __array_function__(self, function, types, args, kwargs):
         return _apply(function, args, kwargs)

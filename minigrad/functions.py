@@ -58,7 +58,7 @@ def mean_squared_error(predictions, targets):
 
 def norm(x, axis=None, keepdims=False):
     """√Σ x² over `axis`. At x = 0, where it has a kink, the gradient is 0."""
-    squares = np.sum(x * x, axis=axis, keepdims=keepdims)
+    squares = np.sum(np.square(x), axis=axis, keepdims=keepdims)
     zero = np.equal(squares, 0.0)
     return np.where(zero, 0.0, np.sqrt(np.where(zero, 1.0, squares)))
 
@@ -106,6 +106,8 @@ def value_and_grad(f, argnum=0):
     expect(grad, isinstance(argnum, int), one, argnum=argnum)
 
     def both(*args, **kwargs):
+        there = f"one of the {len(args)} arguments that stand without a name"
+        expect(grad, -len(args) <= argnum < len(args), there, argnum=argnum)
         position = range(len(args))[argnum]  # -1 is the last
 
         def f_of_one(x):
@@ -140,7 +142,7 @@ def jvp(f, inputs, tangents):
     try:
         y = f(*map(Dual, inputs, tangents))
         return (y.primal, y.tangent) if isinstance(y, Dual) else (y, np.zeros_like(y))
-    except TypeError:  # no rule, or a node; a mistake of f's own is raised again below
+    except (TypeError, AttributeError, ValueError):  # a mistake of f's own is raised again below
         y, pullback = vjp(f, *inputs)
         _, push = vjp(lambda u: _inner(pullback(u), tangents), np.zeros_like(y))
         return y, push(1.0)
@@ -196,8 +198,10 @@ def checkpoint(f):
     """`f` again, but its steps are forgotten after the forward pass, and rerun for the backward.
 
     Saves the memory of f's notes for one more run of f. Gradients reach the *inputs* of f; a node
-    that f uses without being handed it counts as a constant. Raises ValueError where the second run
-    gives another value, as with a `Dropout` within f: hand its mask in.
+    that f uses without being handed it counts as a constant, and so do labels, indices and masks:
+    let f find them where it is written. Raises TypeError where f gives anything but one node,
+    ValueError where its second run gives another value, as with a `Dropout` within f: draw its mask
+    outside.
     """
 
     return lambda *inputs: Checkpoint.do_forward(*inputs, f=f)
@@ -213,7 +217,7 @@ class Checkpoint(Op):
         context["f"], context["inputs"] = f, inputs
         with no_grad():
             y = f(*map(TensorNode, inputs))
-        context["y"] = y = getattr(y, "value", y)
+        context["y"] = y = promises.function_value(getattr(y, "value", y))
         return y
 
     @staticmethod

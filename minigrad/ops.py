@@ -83,9 +83,9 @@ class Power(Op):
         x, p = context["x"], context["p"]
         wanted_x, wanted_p = context.get("wanted", (True, True))
         if not wanted_p and np.ndim(p) == 0 and p != 0:  # the usual cases, x**2 and x**3
-            return gz * (p * (x if p == 2 else x ** (p - 1))), None
+            return gz * (p * (x if p == 2 else x ** (p - 1.0))), None
         flat = (p == 0) & (x == 0)  # 0⁰⁻¹ is infinite, but its factor p is 0
-        gx = gz * (p * x ** np.where(flat, 1.0, p - 1)) if wanted_x else None
+        gx = gz * (p * x ** np.where(flat, 1.0, p - 1.0)) if wanted_x else None
         gp = gz * (x**p * np.log(np.where(x == 0, 1.0, x))) if wanted_p else None
         return gx, gp
 
@@ -398,8 +398,8 @@ class CrossEntropy(Op):
 
     @staticmethod
     def forward(context, x, labels):
-        fits = np.ndim(x) == 2 and labels.shape == x.shape[:1]
-        right = "scores (n, classes) and labels (n,)"
+        fits = np.ndim(x) == 2 and labels.shape == x.shape[:1] and labels.size
+        right = "scores (n, classes) and labels (n,), n at least 1"
         expect(CrossEntropy, fits, right, scores=x, labels=labels)
         # As unsigned numbers negative labels are enormous.
         if labels.dtype.kind not in "iu" or labels.astype(np.uint64).max(initial=0) >= x.shape[1]:

@@ -164,11 +164,13 @@ def clip_by_norm(parameters, limit):
 
 def linear(rate, steps, last=0.0):
     """From `rate` to `last` in a straight line, over so many steps; there it stays."""
+    expect(linear, steps >= 1, "1 step or more", steps=steps)
     return lambda step: rate + (last - rate) * min(step / steps, 1.0)
 
 
 def step_decay(rate, every, factor=0.1):
     """The rate times `factor` after `every` so many steps, times its square after twice as many."""
+    expect(step_decay, every >= 1, "1 step or more", every=every)
     return lambda step: rate * factor ** (step // every)
 
 
@@ -180,6 +182,8 @@ def cosine(rate, steps, warmup=0, last=0.0):
 
     The small first steps give the velocities, and the means of `Adam`, time to fill up.
     """
+
+    expect(cosine, 0 <= warmup < steps, "0 <= warmup < steps", warmup=warmup, steps=steps)
 
     def schedule(step):
         wave = math.cos(math.pi * min(max(step - warmup, 0) / (steps - warmup), 1.0))

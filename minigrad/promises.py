@@ -161,17 +161,23 @@ def share_fits(record, position, share, node, goutputs):
 
 
 def checksums(inputs=(), **kept):
-    """A fingerprint of every array that an op saw or kept: {what it is: checksum}."""
+    """Every array that an op saw or kept, with a fingerprint: [(what it is, array, checksum)]."""
     named = {f"input {i}": value for i, value in enumerate(inputs)}
     for where, values in kept.items():
         named |= {f"{where}[{key!r}]": value for key, value in values.items()}
-    return {what: hash(a.tobytes()) for what, a in named.items() if isinstance(a, np.ndarray)}
+    return [(what, a, hash(a.tobytes())) for what, x in named.items() for a in _arrays(x)]
 
 
-def unchanged(record, inputs):
+def _arrays(value):
+    """All arrays in here, also in lists, tuples and dicts."""
+    held = list(value.values()) if isinstance(value, dict) else value
+    inside = [_arrays(x) for x in held] if isinstance(held, list | tuple) else []
+    return [value] if isinstance(value, np.ndarray) else sum(inside, [])
+
+
+def unchanged(record):
     """No array has been changed in place since the forward pass."""
-    now = checksums(inputs, constants=record.constants, context=record.context)
-    changed = [what for what, was in record.checksums.items() if now.get(what, was) != was]
+    changed = [what for what, a, was in record.checksums if hash(a.tobytes()) != was]
     if changed:
         raise ValueError(
             f"{record.op.__name__}: {' and '.join(changed)} changed in place between forward and "
@@ -201,12 +207,13 @@ def same(new, old):
 
 def finite(where, what, values, inputs):
     """Debug mode: no NaN and no infinity, or the message says which op made the first, and why."""
-    ill = [f"input {k} is so already" for k, x in enumerate(inputs) if not np.all(np.isfinite(x))]
     why = "look for a log or root of 0, a division by 0, an exp that overflows, a large rate"
     for i, value in enumerate(as_tuple(values, (tuple, list))):
         numbers = np.asarray(0.0 if value is None else getattr(value, "value", value))
         for entry in map(tuple, np.argwhere(~np.isfinite(numbers)).tolist()):
             number = f"{what} {i} is {numbers[entry]} at entry {entry}"
+            floats = [(k, x) for k, x in enumerate(inputs) if np.asarray(x).dtype.kind == "f"]
+            ill = [f"input {k} is so already" for k, x in floats if not np.all(np.isfinite(x))]
             raise FloatingPointError(f"{where}: {number}: {[*ill, why][0]}.")
 
 

@@ -1251,3 +1251,59 @@ def test_a_gradient_within_a_gradient_knows_which_x_is_which():
     """d/dx (x · d/dy (x y)) = d/dx x² = 2x: the inner gradient must not swallow the outer x."""
     outer = mg.grad(lambda x: x * mg.grad(lambda y: x * y)(1.0))
     assert outer(3.0) == pytest.approx(6.0)
+
+
+def test_strict_mode_takes_a_new_value_for_no_change_in_place(rng):
+    """An optimiser's step gives a parameter a new array; the old list still has the old one."""
+    with mg.strict():
+        w = mg.TensorNode(rng.normal(size=3))
+        loss = np.sum(w * w)
+        loss.backward()
+        before = w.grad.copy()
+        w.value = w.value - 0.1
+        loss.backward()
+    np.testing.assert_array_equal(w.grad, 2 * before)
+
+
+@pytest.mark.parametrize("hide", [lambda a: [a], lambda a: (1, {"deep": [a]}), lambda a: {"k": a}])
+def test_strict_mode_looks_into_what_the_context_holds(hide):
+    class Kept(mg.Op):
+        @staticmethod
+        def forward(context, x):
+            context["kept"] = hide(kept := np.exp(x))
+            context["also"] = kept
+            return x * 2.0
+
+        @staticmethod
+        def backward(context, g):
+            return g * 2.0
+
+    with mg.strict():
+        y = Kept.do_forward(mg.TensorNode([1.0, 2.0]))
+        kept = y.source.context.pop("also")
+        kept[0] = 0.0
+        with pytest.raises(ValueError, match="Kept: context.'kept'.* changed in place"):
+            y.backward()
+
+
+@pytest.mark.parametrize("other", [None, "linear", object()])
+def test_debug_mode_looks_at_floats_alone(other):
+    class Moded(mg.Op):
+        @staticmethod
+        def forward(context, x, mode):
+            return x * 2.0
+
+        @staticmethod
+        def backward(context, g):
+            return g * 2.0, None
+
+    with mg.debug():
+        assert Moded.do_forward(mg.TensorNode(1.0), other).value == 2.0
+        with pytest.raises(FloatingPointError, match="Moded.* input 0 is so already"):
+            Moded.do_forward(mg.TensorNode(np.inf), other)
+
+
+def test_the_cotangent_of_backward_may_be_a_node():
+    x = mg.TensorNode([1.0, 2.0])
+    (x * x).backward(mg.TensorNode([1.0, 10.0]))
+    assert type(x.grad) is np.ndarray and x.grad.tolist() == [2.0, 40.0]

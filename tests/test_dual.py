@@ -76,3 +76,9 @@ def test_axes_move_with_their_tangents(x):
     np.testing.assert_array_equal(x.mT.tangent, x.tangent.T)
     np.testing.assert_array_equal((-x).tangent, -x.tangent)
     np.testing.assert_array_equal((+x).tangent, x.tangent)
+
+
+@pytest.mark.parametrize("number", [2, 2.0, np.float64(2.0), np.int64(2)], ids=repr)
+def test_a_number_leaves_float32_as_it_is(number):
+    y = number * mg.Dual(np.ones(3, np.float32), np.ones(3, np.float32)) ** number
+    assert y.primal.dtype == y.tangent.dtype == np.float32

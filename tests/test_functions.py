@@ -272,3 +272,32 @@ def test_a_jacobian_of_a_jacobian():
     second = mg.jacobian(mg.jacobian(lambda x: np.stack([x[0] * x[1], x[0] ** 2, x[1] ** 3])))
     expected = [[[0, 1], [1, 0]], [[2, 0], [0, 0]], [[0, 0], [0, 12]]]
     np.testing.assert_allclose(second(np.array([1.0, 2.0])), expected)
+
+
+@pytest.mark.parametrize(
+    "reads", [lambda x: x.value, lambda x: x.detach()], ids=["value", "detach"]
+)
+def test_jvp_of_what_duals_cannot_do_takes_two_pullbacks(reads, rng):
+    x, v = rng.normal(size=(2, 3))
+    y, tangent = mg.jvp(lambda x: np.exp(x) * np.max(reads(x)), (x,), (v,))
+    np.testing.assert_allclose(tangent, np.exp(x) * x.max() * v)  # the maximum is a constant
+
+
+def test_no_examples_have_no_mean_loss():
+    with pytest.raises(ValueError, match=r"scores \(0, 3\).*n at least 1"):
+        mg.cross_entropy(np.ones((0, 3)), np.array([], int))
+
+
+@pytest.mark.parametrize(("argnum", "args"), [(1, (2.0,)), (-2, (2.0,)), (0, ())])
+def test_an_argument_that_is_not_there_is_named(argnum, args):
+    with pytest.raises(ValueError, match=f"argnum {argnum}.*{len(args)} arguments"):
+        mg.grad(lambda x=1.0: x * x, argnum)(*args)
+
+
+def test_a_checkpoint_of_two_results_is_refused_in_words():
+    with pytest.raises(TypeError, match="expected a node"):
+        mg.checkpoint(lambda x: (x, x * 2.0))(mg.TensorNode(1.0))
+
+
+def test_the_norm_of_a_list():
+    assert mg.norm([3.0, 4.0]) == 5.0

@@ -254,3 +254,8 @@ def test_bad_input_gets_an_error_that_teaches(wrong, words):
         wrong()
     for word in words:
         assert word in str(caught.value)
+
+
+def test_a_list_of_integers_is_a_batch(rng):
+    rnn = RNN(5, 3, rng=0)
+    np.testing.assert_array_equal(rnn([[0, 4]])[1].value, rnn(np.array([[0, 4]]))[1].value)

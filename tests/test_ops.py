@@ -239,3 +239,10 @@ def test_a_costly_adjoint_of_a_constant_is_not_computed(op, rng):
         found = op.backward(context | {"wanted": wanted}, gz)
         for is_wanted, share, right in zip(wanted, found, both, strict=True):
             assert np.array_equal(share, right) if is_wanted else share is None
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float32])
+def test_exponents_of_any_kind(dtype):
+    x = mg.TensorNode([1000.0, 2.0, 3.0])
+    np.sum(x ** np.array([0, 2, 1], dtype)).backward()
+    np.testing.assert_allclose(x.grad, [0.0, 4.0, 1.0])

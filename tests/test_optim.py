@@ -430,3 +430,14 @@ def test_an_optimiser_of_ones_own():
     optimiser.step()
     assert w.value.tolist() == [2.5, -1.5]
     assert "parameter 0 is 1.0" in str(pytest.raises(TypeError, Sign, [1.0], 0.5).value)
+
+
+@pytest.mark.parametrize("schedule", [lambda: linear(0.1, 0), lambda: step_decay(0.1, 0)])
+def test_a_schedule_of_no_steps_is_refused(schedule):
+    with pytest.raises(ValueError, match="1 step or more"):
+        schedule()
+
+
+def test_a_warmup_leaves_steps_to_come_down_in():
+    with pytest.raises(ValueError, match="0 <= warmup < steps"):
+        cosine(0.1, steps=5, warmup=5)

@@ -15,7 +15,8 @@ class Dropout(Module):
 
     So the mean of y is x. After `model.eval()`, y is x. The mask is drawn here, from the module's
     own generator (`rng`: a generator or a seed), and is a constant of the product: ops are pure.
-    Raises ValueError for a rate outside 0 ≤ rate < 1. Srivastava et al. 2014.
+    Raises ValueError for a rate outside 0 ≤ rate < 1, TypeError for integers, which could not hold
+    x / (1 − rate). Srivastava et al. 2014.
     """
 
     def __init__(self, rate=0.5, rng=None):
@@ -28,7 +29,9 @@ class Dropout(Module):
             return ((self.rng.random(shape) >= self.rate) / (1.0 - self.rate)).astype(dtype)
 
     def forward(self, x):
-        return masked(x, self.mask(np.shape(x), x.dtype))
+        dtype = getattr(x, "dtype", np.dtype(object))
+        expect(self, dtype.kind == "f", "floats: X.astype(float)", TypeError, x=x, dtype=dtype.name)
+        return masked(x, self.mask(np.shape(x), dtype))
 
 
 def masked(x, mask):

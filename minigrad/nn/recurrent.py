@@ -36,6 +36,7 @@ class Recurrent(Module):
     def forward(self, x, *state):
         W, b, U = self.input.weight, self.input.bias, self.recurrent
         (d, _), (k, _), dtype = W.shape, U.shape, U.dtype
+        x = x if hasattr(x, "dtype") else np.asarray(x)
         shape, integers = np.shape(x), x.dtype.kind in "iu"
         fits = len(shape) == 2 if integers else len(shape) == 3 and shape[2] == d
         wanted = f"(n, T, {d}), or (n, T) integers from 0 to {d - 1}"
