@@ -246,8 +246,8 @@ class Recording:
     def _told(self, op, inputs, constants):
         """Run the op, add a line, and return registers for what it made."""
         self.seen.append((op.__name__, _each((inputs, constants), self._print)))
-        places = [getattr(x, "made", x) for x in inputs]
-        places = [x if isinstance(x, TensorNode | Cell) else Cell(core._raw(x)) for x in places]
+        inputs, constants = _each((inputs, constants), lambda x: getattr(x, "made", x))
+        places = [x if isinstance(x, TensorNode | Cell) else Cell(core._raw(x)) for x in inputs]
         given = [TensorNode(_value(x)) if isinstance(x, TensorNode) else _value(x) for x in places]
         with core.recording():
             made = op.do_forward(*given, **_each(constants, _value))

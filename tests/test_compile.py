@@ -1,7 +1,9 @@
 """compile: what a replay gives is what the step gives, and what could go stale is refused."""
 
 import copy
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ import minigrad as mg
 from minigrad.nn import LSTM, MLP, BatchNorm, Linear
 from minigrad.optim import SGD
 from minigrad.solutions import Normalize, ReLU
-from minigrad.wengert import compile
+from minigrad.wengert import Recording, compile
 
 pytestmark = pytest.mark.relaxed  # in strict mode every call would also run the step as it is
 
@@ -584,6 +586,20 @@ def test_a_first_call_within_no_grad(model, rng):
     with mg.no_grad():
         fast(X, y)
     assert all(np.any(p.grad != 0) for p in model.parameters())
+
+
+def test_it_is_freed_by_counting_references_alone(model, rng):
+    fast = compile(classify(model))
+    gc.collect()
+    gc.disable()
+    try:
+        fast(*batches(rng, 1)[0])
+        watched = [weakref.ref(fast), weakref.ref(fast.recording), weakref.ref(fast.recording.loss)]
+        assert not [x for x in gc.get_objects() if type(x) is Recording and x is not watched[1]()]
+        del fast
+        assert [ref() for ref in watched] == [None, None, None]
+    finally:
+        gc.enable()
 
 
 def test_linear_keeps_the_shape_rules(rng):
