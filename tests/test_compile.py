@@ -321,6 +321,7 @@ def test_what_was_recorded_in_strict_mode_is_replayed_outside_it(model, rng):
             same_as_eager(classify(model), model.parameters(), *data, compiled=fast)
         for p in model.parameters():
             p.value = p.value + 0.1
+    data[-1][0][:] *= -2.0  # in place, and after the backward pass
     same_as_eager(classify(model), model.parameters(), *data, compiled=fast)
 
 
