@@ -232,7 +232,10 @@ class Recording:
         self.records = core.wengert_list(self.loss)
 
     def noted(self, function, args, kwargs):
-        """What one of NumPy's functions makes of registers: a function of nodes has its rule."""
+        """What one of NumPy's functions makes of registers.
+
+        Where something flows back, its rule says which op to note. Else it is noted itself.
+        """
         if core._recording.get() != self._told:  # it is over, or interrupted: within no_grad, say
             raise TypeError(STALE)
         if function in METADATA:
@@ -248,6 +251,8 @@ class Recording:
         self.seen.append((op.__name__, _each((inputs, constants), self._print)))
         inputs, constants = _each((inputs, constants), lambda x: getattr(x, "made", x))
         places = [x if isinstance(x, TensorNode | Cell) else Cell(core._raw(x)) for x in inputs]
+        # `core` runs the op, on other nodes of the same numbers, and writes the record; then the
+        # inputs of that are the nodes and cells of the list.
         given = [TensorNode(_value(x)) if isinstance(x, TensorNode) else _value(x) for x in places]
         with core.recording():
             made = op.do_forward(*given, **_each(constants, _value))
@@ -271,18 +276,17 @@ class Recording:
         return getattr(x, "name", x)
 
     def run(self, arguments):
-        """Run the list: every node and cell gets its new value."""
+        """Run the list: every node and cell gets its new value, of the kind that it had."""
         _fill(self.given, arguments)
         for record, filled in self.lines:
             record.context = {}
             constants = record.constants and _each(record.constants, _value)
             made = record.op.forward(record.context, *[x.value for x in record.inputs], **constants)
-            if type(made) is float and isinstance(filled[0], TensorNode):
-                made = np.float64(made)
             if _kind(made) == _kind(filled[0].value):  # nearly always
                 filled[0].value = made
-            else:
-                _fill(filled, made if isinstance(made, tuple) else [made])
+            else:  # several, or what is no node's value as it is, a Python number
+                made = made if isinstance(made, tuple) else [made]
+                _fill(filled, [np.float64(x) if type(x) is float else x for x in made])
 
 
 def _each(value, new):

@@ -167,21 +167,25 @@ def test_a_branch_that_leads_nowhere_sends_nothing_back(rng):
     same_as_eager(step, [x], (1.0,), (2.0,))
 
 
-class Half(mg.Op):
+class Shares(mg.Op):
     """Gives, and takes, Python's numbers."""
 
     @staticmethod
-    def forward(context, x):
-        return float(x) / 2
+    def forward(context, x, parts):
+        shares = tuple(float(x) * part for part in parts)
+        return shares if len(parts) > 1 else shares[0]
 
     @staticmethod
-    def backward(context, gy):
-        return float(gy) / 2
+    def backward(context, *gshares):
+        return sum(map(float, gshares)) / 2
 
 
-def test_an_op_of_python_numbers(rng):
+@pytest.mark.parametrize("parts", [(0.5,), (0.5, 0.5)])
+def test_an_op_of_python_numbers(parts):
     x = mg.TensorNode(3.0)
-    same_as_eager(lambda scale: np.sin(Half.do_forward(x * scale)) * x, [x], (1.0,), (2.0,))
+    first = lambda shares: shares[0] if len(parts) > 1 else shares
+    step = lambda scale: np.sin(first(Shares.do_forward(x * scale, parts=parts))) * x
+    same_as_eager(step, [x], (1.0,), (2.0,))
 
 
 def test_an_lstm_in_elementary_gates(rng):
