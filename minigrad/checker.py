@@ -186,13 +186,17 @@ class Trial:
         ys, _ = self.forward([*self.xs[:i], x[()], *self.xs[i + 1 :]])
         return x[k], np.concatenate([[], *(np.ravel(w * y) for w, y in zip(self.gs, ys))])
 
-    def is_rounding(self, i, k):
-        """Whether rounding moved the slope away: then a step 30 times as wide brings it back.
+    def is_the_step(self, i, k):
+        """Whether the step moved the slope away from the gradient, and another one brings it back.
 
-        For ln(eˣ) − x, say: the result is 0, and does not show how large the numbers were before.
+        A wider one after rounding. For ln(eˣ) − x, say: the result is 0, and does not show how
+        large the numbers were before. A narrower one where the curve bends within a step, as ln x
+        does beside 0: that slope must agree by itself, with no allowance for its rounding.
         """
         got, wide = self.got[i][k], self.slope(i, k, -30, 30)[0]
-        return abs(got - wide) < abs(got - self.slopes[i][k]) / 4
+        narrow = (self.slope(i, k, -s, s) for s in (1 / 30, 1 / 900, 1 / 27_000))
+        closer = abs(got - wide) < abs(got - self.slopes[i][k]) / 4
+        return closer or any(close(got, slope, -noise) for slope, noise in narrow)
 
     def is_kink(self, i, k):
         """Whether the slopes left and right of an entry differ, and the gradient lies between."""
@@ -207,7 +211,7 @@ class Trial:
         """Which entries of the gradient of input i have no excuse; how many have a kink for one."""
         wrong, kinks = self.wrong(i, self.got[i]), 0
         for k in map(tuple, np.argwhere(wrong)):
-            wrong[k] = not self.is_rounding(i, k)
+            wrong[k] = not self.is_the_step(i, k)
             if wrong[k] and self.is_kink(i, k):
                 wrong[k], kinks = False, kinks + 1
         return wrong, kinks

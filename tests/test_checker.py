@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from ops_table import TABLE, label
 
 import minigrad as mg
 from minigrad import checker, display
@@ -534,6 +535,40 @@ def test_rounding_on_the_way_is_no_mistake(f, rng):
 def test_right_ops_pass_at_every_scale(f, scale, rng):
     report = mg.gradcheck(f, scale * rng.uniform(0.5, 2.0, (3, 2)))
     assert report, report
+
+
+LARGEST = {"Exp": 20.0, "Power": 5.0}  # beyond, they overflow
+
+
+@pytest.mark.parametrize("row", TABLE, ids=label)
+def test_all_ops_are_right_at_random_scales(row, rng):
+    """From 1e-4 to 1e4, each input at its own. A row of one entry, Normalize makes a constant."""
+    cases = [case for case in row.cases if row.name != "Normalize" or case[0][0][-1:] != (1,)]
+    largest = LARGEST.get(row.name, np.inf)
+    for _ in range(12):
+        shapes, constants = cases[rng.integers(len(cases))]
+        xs = row.inputs(shapes, rng)
+        for k in [k for k, x in enumerate(xs) if x.dtype.kind == "f"]:
+            xs[k] = np.clip(xs[k] * 10.0 ** rng.uniform(-4, 4), -largest, largest)
+        report = mg.gradcheck(row.op, *xs, **constants)
+        assert report, (xs, report)
+
+
+@pytest.mark.parametrize(
+    "f", [np.log, lambda x: x * np.log(x), lambda x: x**-2, lambda x: x**3, mg.norm]
+)
+def test_a_curve_that_bends_within_a_step_is_no_mistake(f, rng):
+    """Close to 0 the step is long: 1e-7 lies within it, and ln is not defined on its other side."""
+    for scale in (1e-7, 1e-6, 1e-5, 1e-4):
+        report = mg.gradcheck(f, scale * rng.uniform(0.5, 2.0, (2, 3)))
+        assert report, report
+
+
+@pytest.mark.parametrize("factor", [1.001, -1.0])
+def test_a_curve_that_bends_within_a_step_excuses_no_mistake(factor, rng):
+    for scale in (1e-7, 1e-6, 1e-5, 1e-4):
+        wrong = of(mg.Log, lambda c, g: factor * g / c["x"])
+        assert not mg.gradcheck(wrong, scale * rng.uniform(0.5, 2.0, (2, 3)))
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
