@@ -167,6 +167,9 @@ def test_letters_outside_the_alphabet_are_zeros_in_one_hot_and_refused_in_a_text
     assert np.array_equal(alphabet.one_hot(["xa"], 2), [[[0, 0, 0], [0, 1, 0]]])
     with pytest.raises(ValueError, match="'xy' is not in this alphabet of 3"):
         alphabet.numbers("yxa")
+    for number in (-1, 3):
+        with pytest.raises(ValueError, match=f"^{number} is no character's number; .* 0 to 2"):
+            alphabet.text([0, number])
 
 
 def test_one_letter_has_one_number_however_its_accent_is_written():

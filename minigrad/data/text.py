@@ -135,7 +135,11 @@ class Alphabet:
         return np.array([self.number[character] for character in text], int)
 
     def text(self, numbers):
-        """The text whose characters have these numbers."""
+        """The text whose characters have these numbers. Raises ValueError for others."""
+        numbers, last = list(numbers), len(self) - 1
+        for number in numbers:
+            if not 0 <= number <= last:
+                raise ValueError(f"{number} is no character's number; expected 0 to {last}")
         return "".join(self.characters[number] for number in numbers)
 
     def one_hot(self, texts, length, reverse=False, dtype=np.float64):
