@@ -204,9 +204,10 @@ class Call(Op):
 class Recording:
     """One run of a step, with registers for its arguments: the list, and what runs it again.
 
-    `lines` are core's records, each with the nodes or cells that it fills. `given` are the cells of
-    the arguments. `leaves`, {leaf: cell}, are the parameters; while the step runs, their values are
-    registers, too. `seen` is what must be the same in another recording.
+    `lines` are core's records, each with the nodes or cells that it fills, and the kind of the
+    first. `given` are the cells of the arguments. `leaves`, {leaf: cell}, are the parameters; while
+    the step runs, their values are registers, too. `seen` is what must be the same in another
+    recording.
     """
 
     def __init__(self, step, arguments, leaves):
@@ -260,7 +261,7 @@ class Recording:
         filled = [x if isinstance(x, TensorNode) else Cell(x) for x in outputs]
         record = getattr(filled[0], "source", None) or OpNode(op, {}, ())
         record.inputs, record.constants, record.checksums = places, constants, None
-        self.lines.append((record, filled))
+        self.lines.append((record, filled, _kind(filled[0].value)))
         registers = [Register(self, x, f"z{len(self.lines)}_{i}") for i, x in enumerate(filled)]
         return tuple(registers) if outputs is made else registers[0]
 
@@ -278,11 +279,11 @@ class Recording:
     def run(self, arguments):
         """Run the list: every node and cell gets its new value, of the kind that it had."""
         _fill(self.given, arguments)
-        for record, filled in self.lines:
+        for record, filled, kind in self.lines:
             record.context = {}
             constants = record.constants and _each(record.constants, _value)
             made = record.op.forward(record.context, *[x.value for x in record.inputs], **constants)
-            if _kind(made) == _kind(filled[0].value):  # nearly always
+            if type(made) is kind or _kind(made) == kind:  # nearly always; the first, of a number
                 filled[0].value = made
             else:  # several, or what is no node's value as it is, a Python number
                 made = made if isinstance(made, tuple) else [made]
@@ -305,7 +306,7 @@ def _value(x):
 
 
 def _kind(x):
-    """What of a number must stay."""
+    """What must stay: of an array shape and dtype, of a number its type."""
     return (x.shape, x.dtype) if isinstance(x, np.ndarray) else type(x)
 
 
