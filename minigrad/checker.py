@@ -171,12 +171,16 @@ class Trial:
         """One difference quotient of Σ w ∘ f, and how much of it may be rounding.
 
         From `left` to `right` steps beside entry k of input i. Outputs that the entry does not
-        reach are left out: they add noise, or infinities, and no slope.
+        reach are left out: they add noise, or infinities, and no slope. A NaN differs from itself:
+        whether it was reached is not known, so it counts where nothing else does.
         """
         (start, a), (end, b) = self.heights(i, k, left), self.heights(i, k, right)
         h = end - start  # not quite what was asked for: x + h is rounded
-        a, b = a[a != b], b[a != b]
-        return np.sum(b - a) / h, ROUNDING * np.sum(np.maximum(np.abs(a), np.abs(b))) / abs(h)
+        moved = a != b
+        known = moved & ((a == a) | (b == b))
+        moved = known if known.any() else moved
+        a, b = a[moved], b[moved]
+        return (b - a).sum() / h, ROUNDING * np.abs(b).sum() / abs(h)
 
     def heights(self, i, k, steps):
         """Entry k of input i, moved by some steps, and what w ∘ f is there."""
@@ -240,7 +244,7 @@ def _compare(trial, i, rng):
         distance = np.nan_to_num(np.abs(got - slopes), nan=np.inf)
         k = max(map(tuple, np.argwhere(wrong).tolist()), key=distance.__getitem__)
         spot = dict(entry=k, at=x[k], wrong=wrong)
-        if not np.isfinite(slopes[k]):
+        if not np.isfinite(slopes[k]) or any(np.isnan(y).any() for y in trial.ys):
             raise Mistake("outside-the-domain", i, **spot)
         raise diagnose(trial, i, rng, **spot)
     return kinks

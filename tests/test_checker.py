@@ -506,6 +506,12 @@ def test_large_values_and_small_slopes_hide_no_mistake(f, slope, x):
 def test_an_entry_outside_the_domain_says_nothing_about_the_others():
     report = mg.gradcheck(mg.Log, np.array([1.0, 0.0]))
     assert report.entry == (1,) and "1 of 2 entries wrong" in str(report)
+    report = mg.gradcheck(mg.Log, np.array([1.0, -1.0]))  # not defined, from both sides
+    assert report.mistake == "outside-the-domain" and report.entry == (1,)
+    assert "1 of 2 entries wrong" in str(report) and np.isnan(report.numeric[0][1])
+    both = op(lambda c, x: np.log([x[0], x[0] - 2.0]), lambda c, g: g[:1] - g[1:])
+    assert mg.gradcheck(both, np.array([1.0])).mistake == "outside-the-domain"
+    assert mg.gradcheck(lambda x: (np.sin(x), np.array([np.nan, 1.0])), X)
     infinite = op(lambda c, x: np.where(x > 0, np.inf, x), lambda c, g: 5.0 * g)
     assert mg.gradcheck(infinite, np.array([-1.0, 0.0])).entry == (0,)
 
