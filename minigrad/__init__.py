@@ -27,15 +27,13 @@ __all__ = ["Dual", "Op", "OpNode", "TensorNode", "debug", "gradcheck", "no_grad"
 __all__ += ["wengert_list", *functions.__all__, *ops.__all__]  # noqa: PLE0604
 
 # Fetched when first used: they need more than the rest, PyTorch in two cases.
-LATER = {"compile": "minigrad.wengert"} | dict.fromkeys(
-    ["to_torch", "from_torch"], "minigrad.interop"
-)
+LATER = {"compile": "wengert", "to_torch": "interop", "from_torch": "interop"}
 
 
 def __getattr__(name):
     if name not in LATER:
         raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
-    return getattr(import_module(LATER[name]), name)
+    return getattr(import_module(f"minigrad.{LATER[name]}"), name)
 
 
 # When a large array is freed, the C library gives its pages back to the system, and the next one is

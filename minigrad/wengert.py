@@ -324,10 +324,11 @@ class compile:
 
     `step(*arguments)`, of arrays and Python numbers, returns a node, the loss. A call returns its
     value and adds to the gradients of the parameters, the leaves that the step uses, as `backward`
-    does. Their values are read anew in every call. The first call runs the step three times, to
-    find the parameters, to record, and to see whether another recording is the same. Other numbers
-    and arrays that the step uses are taken to stay what they were; within `mg.strict()`, and
-    `mg.debug()`, every call records again, and refuses where they did not.
+    does; within `mg.no_grad()` the value alone. Their values are read anew in every call. The first
+    call runs the step four times: to find the parameters, to record, to see whether another
+    recording is the same, and as it is, for the result. Other numbers and arrays that the step uses
+    are taken to stay what they were; within `mg.strict()`, and `mg.debug()`, every call records
+    again, and refuses where they did not.
 
     Raises TypeError for a step that cannot be recorded, ValueError where a shape or dtype changes,
     or recordings differ. Then the gradients are as before. One call at a time: the list has one
@@ -346,16 +347,19 @@ class compile:
             self.recording = self._record(arguments)
         self.recording.run(arguments)
         loss, records = self.recording.loss, self.recording.records
-        core.pull_back([loss], [promises.seed(loss.value, None)], keep=True, records=records)
+        if core._recording.get():
+            core.pull_back([loss], [promises.seed(loss.value, None)], keep=True, records=records)
         return np.array(loss.value)[()]
 
     def _record(self, arguments):
-        """Record twice (once more, to find the parameters): what differs would go stale."""
+        """Record twice (and before, to find the parameters), run as it is: all must be the same."""
         _, first, again = [Recording(self.step, arguments, self.leaves) for _ in range(3)]
-        before, recorded = (self.recording or first).seen, again.loss.value
+        before = (self.recording or first).seen
+        with core.no_grad():  # last: what a step keeps for its next run is a register till then
+            plain = self.step(*arguments).value
         again.run(arguments)
         differs = [a[0] for a, b in zip(before, again.seen) if a != b]
-        same = not differs and promises.same(again.loss.value, recorded)
-        right = "the same: what is drawn at random, or changes later, must come in as an argument"
+        same = not differs and promises.same(again.loss.value, plain)
+        right = "the same: let what is random or changes be an argument; ask for no argument's type"
         promises.expect("compile, recording again,", same, right, another=[*differs, "result"][0])
         return again

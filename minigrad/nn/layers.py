@@ -25,7 +25,9 @@ class Dropout(Module):
 
     def mask(self, shape, dtype):
         """A mask to multiply by; None where there is nothing to drop."""
+        outside = "to be applied outside mg.compile; a mask can be handed in"
         if self.training and self.rate:
+            expect(self, not callable(_recording.get()), outside, TypeError, rate=self.rate)
             return ((self.rng.random(shape) >= self.rate) / (1.0 - self.rate)).astype(dtype)
 
     def forward(self, x):
