@@ -28,9 +28,12 @@ __all__ += ["wengert_list", *functions.__all__, *ops.__all__]  # noqa: PLE0604
 
 # Fetched when first used: they need more than the rest, PyTorch in two cases.
 LATER = {"compile": "wengert", "to_torch": "interop", "from_torch": "interop"}
+MODULES = {"data", "interop", "nn", "optim", "train", "wengert"}
 
 
 def __getattr__(name):
+    if name in MODULES:
+        return import_module(f"minigrad.{name}")
     if name not in LATER:
         raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
     return getattr(import_module(f"minigrad.{LATER[name]}"), name)

@@ -136,6 +136,7 @@ class TensorNode(promises.Methods):
     __ge__, __le__ = _operator(np.greater_equal)
     __eq__, __ne__ = _operator(np.equal)[0], _operator(np.not_equal)[0]
     __getitem__ = lambda self, index: RULES["index"](self, index)
+    astype = lambda self, dtype: RULES[np.ndarray.astype](self, dtype)
 
 
 class OpNode:
@@ -416,7 +417,7 @@ def _fit(record, position, shares, goutputs):
     if getattr(share, "dtype", None) is not node.value.dtype or share.shape != node.value.shape:
         share = promises.share_fits(record, position, share, node, goutputs)
         if share.dtype != node.dtype:  # float32 stays float32
-            share = RULES["cast"](share, node.dtype)
+            share = share.astype(node.dtype)
         share = undo_broadcasting(share, node.shape)
     if node.source is None and isinstance(share, np.ndarray):
         # A leaf's gradient is added to, and clipped, in place: it must be its own array.

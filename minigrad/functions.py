@@ -102,12 +102,11 @@ def value_and_grad(f, argnum=0):
 
     Raises ValueError if f does not return a single number.
     """
-    one = "the position of one argument; for several, pull back once: mg.vjp(f, *inputs)"
-    expect(grad, isinstance(argnum, int), one, argnum=argnum)
 
     def both(*args, **kwargs):
-        there = f"one of the {len(args)} arguments that stand without a name"
-        expect(grad, -len(args) <= argnum < len(args), there, argnum=argnum)
+        fits = isinstance(argnum, int) and -len(args) <= argnum < len(args)
+        one = f"one of the {len(args)} arguments without a name; for several, mg.vjp(f, *inputs)"
+        expect(grad, fits, one, argnum=argnum)
         position = range(len(args))[argnum]  # -1 is the last
 
         def f_of_one(x):

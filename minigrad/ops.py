@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from minigrad.core import RULES, Op, TensorNode, _raw, undo_broadcasting
+from minigrad.core import RULES, Op, _raw, undo_broadcasting
 from minigrad.promises import expect
 
 # Arithmetic, behind the operators + - * / ** @.
@@ -451,14 +451,6 @@ def _moved(function, act, shape=np.shape):
     return lambda x, *args, **kwargs: act(x, function(np.empty(shape(x)), *args, **kwargs).shape)
 
 
-def _cast(x, dtype):
-    return Cast.do_forward(x, dtype=dtype) if isinstance(x, TensorNode) else x.astype(dtype)
-
-
-def _negated(x):
-    return -x if isinstance(x, TensorNode) else -1.0 * x  # minus an unsigned 2 is 254
-
-
 def _own(index):
     """The index with arrays of its own: the caller's may be shuffled later on."""
     if isinstance(index, tuple):
@@ -482,7 +474,7 @@ for _op in _OPS:  # most have NumPy's names: Exp is np.exp
 
 RULES |= {
     np.negative: Negate.do_forward,
-    np.minimum: lambda x, y: -np.maximum(_negated(x), _negated(y)),
+    np.minimum: lambda x, y: -np.maximum(-1.0 * x, -1.0 * y),  # of an unsigned 2, -x is 254
     np.where: lambda mask, x, y: Where.do_forward(_raw(mask), x, y),
     np.sum: _axes(Sum),
     np.mean: _axes(Mean),
@@ -498,7 +490,7 @@ RULES |= {
     np.square: lambda x: x * x,
     np.positive: lambda x: x,
     "index": lambda x, index: Index.do_forward(x, index=_own(index)),
-    "cast": _cast,
+    np.ndarray.astype: lambda x, dtype: Cast.do_forward(x, dtype=dtype),
 }
 
 RULES |= {f: _moved(f, np.reshape) for f in (np.squeeze, np.expand_dims)}

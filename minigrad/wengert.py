@@ -123,6 +123,8 @@ class Machine:
     def _named(self, name, register):
         if hasattr(self, name):
             raise ValueError(f"{name!r} is the name of another register, or of an op")
+        is_one = isinstance(register, Register)
+        promises.expect(name, is_one, "an expression of registers", TypeError, value=register)
         register.name = name
         vars(self)[name] = self.registers[name] = register
         return register
@@ -143,6 +145,8 @@ class Machine:
 
     def operation_sequence(self, register):
         """The Wengert list of a register: tuples (name, name of the op, [names of its inputs])."""
+        mine = getattr(register, "keeper", None) is self
+        promises.expect("operation_sequence", mine, "a register of this machine", loss=register)
         needed, sequence = {register}, []
         for register in reversed(self.made):
             if register in needed:

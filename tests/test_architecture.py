@@ -79,14 +79,13 @@ def test_reverse_mode_is_one_file_of_at_most_270_lines():
     assert code_lines((PACKAGE / "core.py").read_text()) <= 270
 
 
-def test_the_package_is_small_and_gets_no_larger():
-    """It is meant to fit into 2,000 lines and does not, so far: this limit may only be lowered."""
+def test_the_package_has_at_most_2000_lines():
     counts = {
         module_name(path): code_lines(path.read_text())
         for path in MODULES
         if area(path) not in OUTSIDE_THE_BUDGET
     }
-    assert sum(counts.values()) <= 2091, counts
+    assert sum(counts.values()) <= 2000, counts
 
 
 def fresh(statement):

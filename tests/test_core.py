@@ -3,6 +3,8 @@
 import copy
 import gc
 import pickle
+import subprocess
+import sys
 import time
 import warnings
 import weakref
@@ -1307,3 +1309,19 @@ def test_the_cotangent_of_backward_may_be_a_node():
     x = mg.TensorNode([1.0, 2.0])
     (x * x).backward(mg.TensorNode([1.0, 10.0]))
     assert type(x.grad) is np.ndarray and x.grad.tolist() == [2.0, 40.0]
+
+
+def test_the_modules_are_there_without_an_import_of_their_own():
+    code = "import minigrad as mg; print(mg.nn.MLP, mg.optim.SGD, mg.train.fit, mg.data.digits)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = mg.nothing
+
+
+def test_a_node_in_another_dtype_has_its_gradient_in_its_own(rng):
+    x = mg.TensorNode(rng.normal(size=3).astype(np.float32))
+    y = x.astype(float)
+    assert y.dtype == np.float64
+    np.sum(y**2).backward()
+    assert x.grad.dtype == np.float32
+    np.testing.assert_allclose(x.grad, 2 * x.value)

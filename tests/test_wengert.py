@@ -197,7 +197,7 @@ def test_names_that_do_not_exist_or_exist_already(book):
     refused(ValueError, "'x1' is the name of another", lambda: book.input("x1"))
     refused(ValueError, "'log' is the name of another", lambda: book.param("log"))
     refused(ValueError, "'loss' is the name", lambda: setattr(book, "loss", x1 + 1.0))
-    refused(AttributeError, "'float' object", lambda: setattr(book, "y", 3.0))
+    refused(TypeError, "y was given value 3.0; expected an expr", lambda: setattr(book, "y", 3.0))
     assert "y" not in book.registers
 
 
@@ -237,3 +237,9 @@ def test_a_register_has_no_number(book):
     refused(TypeError, "no rule for np.greater", lambda: x > 0)
     refused(TypeError, "no rule for np.fft", lambda: np.fft.fft(x))
     assert repr(x) == "register 'x1'"
+
+
+@pytest.mark.parametrize("other", ["loss", None, Machine().input("x1", 2.0)], ids=str)
+def test_a_list_is_asked_of_a_register_of_the_machine(other):
+    with pytest.raises(ValueError, match="expected a register of this machine"):
+        Machine().operation_sequence(other)

@@ -31,9 +31,9 @@ class Dropout(Module):
             return ((self.rng.random(shape) >= self.rate) / (1.0 - self.rate)).astype(dtype)
 
     def forward(self, x):
-        dtype = getattr(x, "dtype", np.dtype(object))
-        expect(self, dtype.kind == "f", "floats: X.astype(float)", TypeError, x=x, dtype=dtype.name)
-        return masked(x, self.mask(np.shape(x), dtype))
+        floats = x.dtype.kind == "f"
+        expect(self, floats, "floats: x.astype(float)", TypeError, x=x, dtype=x.dtype.name)
+        return masked(x, self.mask(np.shape(x), x.dtype))
 
 
 def masked(x, mask):
