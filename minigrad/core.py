@@ -405,8 +405,7 @@ def _shares_of_reference(record, goutputs):
         inputs = [x * 1.0 if isinstance(x, TensorNode) else x for x in record.inputs]
         again = record.op.reference(*inputs, **record.constants)
         promises.same_again(record, again, _raw)
-        again = again if type(again) is tuple else (again,)
-        shares = pull_back(again, goutputs, wrt=inputs, differentiable=True)
+        shares = pull_back(promises.as_tuple(again), goutputs, wrt=inputs, differentiable=True)
     return [np.zeros_like(_raw(x)) if g is None else g for x, g in zip(inputs, shares)]
 
 

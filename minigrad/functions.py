@@ -6,6 +6,7 @@ list.
 """
 
 import contextvars
+from contextlib import suppress
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from minigrad.dual import Dual
 from minigrad.ops import CrossEntropy, LogSumExp, Sigmoid
 from minigrad.promises import expect
 
-# How many gradients are being taken of one another at this moment: the inner ones must be recorded.
+# How many derivatives are being taken of one another now: the inner ones must be recorded.
 _depth = contextvars.ContextVar("depth", default=0)
 
 
@@ -133,18 +134,19 @@ def jvp(f, inputs, tangents):
     """`f` at `inputs` and its derivative in the direction `tangents`: (y, ẏ), ẏ = J ẋ.
 
     Runs f once on dual numbers. If f uses something that has no rule for them, or they meet a node
-    (a weight, or the x of an outer `grad`), two pullbacks do instead: u ↦ Jᵀu is linear in u, so
-    pulling ẋ back through *it* gives Jẋ.
+    (a weight, say), or another derivative is taken around this one, whose ε must not be taken for
+    ours, two pullbacks do instead: u ↦ Jᵀu is linear in u, so pulling ẋ back through *it* gives Jẋ.
     """
     shapes = {"inputs": [*map(np.shape, inputs)], "tangents": [*map(np.shape, tangents)]}
     expect(jvp, shapes["inputs"] == shapes["tangents"], "a tangent of its own shape each", **shapes)
-    try:
-        y = f(*map(Dual, inputs, tangents))
-        return (y.primal, y.tangent) if isinstance(y, Dual) else (y, np.zeros_like(y))
-    except (TypeError, AttributeError, ValueError):  # a mistake of f's own is raised again below
-        y, pullback = vjp(f, *inputs)
-        _, push = vjp(lambda u: _inner(pullback(u), tangents), np.zeros_like(y))
-        return y, push(1.0)
+    if not _depth.get():
+        # What is wrong with f itself is raised again below.
+        with suppress(TypeError, AttributeError, ValueError), setting(_depth, 1):
+            y = f(*map(Dual, inputs, tangents))
+            return (y.primal, y.tangent) if isinstance(y, Dual) else (y, np.zeros_like(y))
+    y, pullback = vjp(f, *inputs)
+    _, push = vjp(lambda u: _inner(pullback(u), tangents), np.zeros_like(y))
+    return y, push(1.0)
 
 
 def _inner(gradients, tangents):
