@@ -24,7 +24,7 @@ from minigrad.mistakes import Mistake, diagnose
 from minigrad.promises import as_tuple, is_float
 
 STEP = 1e-6  # of an entry near 1: small enough for the slope, large enough for rounding
-ROUNDING = 20 * np.finfo(float).eps  # of a few operations, relative to the output
+ROUNDING = 4 * np.finfo(float).eps  # of an operation or two, relative to the output
 MOST_ENTRIES = 5_000
 
 
@@ -180,7 +180,7 @@ class Trial:
         known = moved & ((a == a) | (b == b))
         moved = known if known.any() else moved
         a, b = a[moved], b[moved]
-        return (b - a).sum() / h, ROUNDING * np.abs(b).sum() / abs(h)
+        return (b - a).sum() / h, ROUNDING * np.fmax(np.abs(a), np.abs(b)).sum() / abs(h)
 
     def heights(self, i, k, steps):
         """Entry k of input i, moved by some steps, and what w ∘ f is there."""
@@ -188,19 +188,19 @@ class Trial:
         # The root: sin oscillates as fast at a million as at 1, but x + h must differ from x.
         x[k] += steps * STEP * np.sqrt(max(1.0, abs(x[k])))
         ys, _ = self.forward([*self.xs[:i], x[()], *self.xs[i + 1 :]])
-        return x[k], np.concatenate([[], *(np.ravel(w * y) for w, y in zip(self.gs, ys))])
+        return x[k], np.concatenate([[], *((w * y).ravel() for w, y in zip(self.gs, ys))])
 
     def is_the_step(self, i, k):
         """Whether the step moved the slope away from the gradient, and another one brings it back.
 
         A wider one after rounding. For ln(eˣ) − x, say: the result is 0, and does not show how
         large the numbers were before. A narrower one where the curve bends within a step, as ln x
-        does beside 0: that slope must agree by itself, with no allowance for its rounding.
+        does beside 0: that slope must agree by itself, and so well that no rounding helped it.
         """
         got, wide = self.got[i][k], self.slope(i, k, -30, 30)[0]
-        narrow = (self.slope(i, k, -s, s) for s in (1 / 30, 1 / 900, 1 / 27_000))
         closer = abs(got - wide) < abs(got - self.slopes[i][k]) / 4
-        return closer or any(close(got, slope, -noise) for slope, noise in narrow)
+        narrow = lambda s: close(got, self.slope(i, k, -s, s)[0], -self.noise[i][k] / s)
+        return closer or any(map(narrow, (1 / 30, 1 / 900, 1 / 27_000)))
 
     def is_kink(self, i, k):
         """Whether the slopes left and right of an entry differ, and the gradient lies between."""
@@ -237,6 +237,8 @@ def _compare(trial, i, rng):
     got, slopes, x = trial.got[i], trial.slopes[i], np.asarray(trial.xs[i])
     if got.shape != x.shape:
         raise diagnose(trial, i, rng, found=got.shape, expected=x.shape)
+    if np.max(trial.noise[i], initial=1e-6) > np.max(np.abs([got, slopes]), initial=1e-6):
+        raise Mistake("rounding", i)
     wrong, kinks = trial.judged(i)
     if kinks and kinks == x.size:
         raise Mistake("kink", i)

@@ -178,6 +178,8 @@ REFUSALS = {
     "missing-return": "{where} is {found}. Is a return missing?",
     "dtype": "{where} is {found}: return floats.",
     "kink": "{where}: every entry lies at a kink, where nothing can be compared. Try other inputs.",
+    "rounding": "{where}: what a small step changes is lost in the rounding of so large an output, "
+    "and nothing can be compared. Leave out what is added to it, or try other inputs.",
     "second-call-differs": "{name}.backward gives something else when it is called a second time. "
     "It must not change what forward kept, nor add to an old result.",
     "stale-context": "{name}.backward answers for the latest run of forward, not for its own. Keep "

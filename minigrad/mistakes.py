@@ -16,10 +16,9 @@ from contextlib import suppress
 import numpy as np
 
 from minigrad import display, ops
-from minigrad.core import TensorNode, undo_broadcasting, wengert_list
+from minigrad.core import TensorNode, _raw, undo_broadcasting, wengert_list
 from minigrad.promises import as_tuple
 
-_raw = lambda value: getattr(value, "value", value)
 _again = lambda record, inputs: record.op.forward({}, *inputs, **record.constants)
 
 

@@ -394,6 +394,7 @@ MISTAKES = [
     ("impure-forward", op(draws, lambda c, g: g * c["mask"]), (X,), "random draws"),
     ("second-order", op(untracked, lambda c, g: g * c["y"]), (X,), "their own derivatives"),
     ("kink", ReLU, (np.zeros(3),), "every entry lies at a kink"),
+    ("rounding", op(lambda c, x: 1e10 + x, lambda c, g: g), (X,), "lost in the rounding"),
     ("outside-the-domain", mg.Log, (np.array([1.0, 0.0]),), "not defined"),
     ("raises", of(mg.Sin, lambda c, g: g * c["z"]), (X,), "KeyError: 'z'"),
     ("raises", op(lambda c, x: x @ np.ones(7), lambda c, g: g), (X,), "forward raised ValueError"),
@@ -503,6 +504,18 @@ def test_large_values_and_small_slopes_hide_no_mistake(f, slope, x):
         assert not report, report
 
 
+@pytest.mark.parametrize("x", [2.0, X], ids=["number", "X"])
+def test_an_output_that_is_large_against_its_slope_hides_no_mistake(x):
+    """Nor does a step so narrow that the output stays where it is, as for a gradient of 0."""
+    far = lambda c, factor: op(lambda context, x: c + x, lambda context, g: factor * g)
+    assert mg.gradcheck(far(1e8, 1.0), x) and mg.gradcheck(far(1e9, 1.0), x)
+    assert not mg.gradcheck(far(1e8, 1.1), x)
+    for factor in (0.0, 2.0, -1.0):
+        assert not mg.gradcheck(far(1e8, factor), x)
+        assert not mg.gradcheck(far(1e9, factor), x)
+    assert mg.gradcheck(far(1e10, -1.0), x).mistake == "rounding"
+
+
 def test_an_entry_outside_the_domain_says_nothing_about_the_others():
     report = mg.gradcheck(mg.Log, np.array([1.0, 0.0]))
     assert report.entry == (1,) and "1 of 2 entries wrong" in str(report)
@@ -566,8 +579,10 @@ def test_all_ops_are_right_at_random_scales(row, rng):
 def test_a_curve_that_bends_within_a_step_is_no_mistake(f, rng):
     """Close to 0 the step is long: 1e-7 lies within it, and ln is not defined on its other side."""
     for scale in (1e-7, 1e-6, 1e-5, 1e-4):
-        report = mg.gradcheck(f, scale * rng.uniform(0.5, 2.0, (2, 3)))
+        x = scale * rng.uniform(0.5, 2.0, (2, 3))
+        report = mg.gradcheck(f, x)
         assert report, report
+    assert mg.gradcheck(lambda x: f(-x), -x)
 
 
 @pytest.mark.parametrize("factor", [1.001, -1.0])
