@@ -393,8 +393,8 @@ def _shares(record, goutputs, differentiable):
         context, inputs = {}, [x if isinstance(x, TensorNode) else _raw(x) for x in record.inputs]
         again = op.forward(context, *inputs, **record.constants)
         promises.same_again(record, again, _raw)
-    if record.mixed:  # an op may skip the gradients of constants
-        context["wanted"] = tuple([isinstance(value, TensorNode) for value in record.inputs])
+    if record.mixed:  # an op may skip the gradients of constants; a copy, not to be kept afterwards
+        context = {**context, "wanted": tuple([isinstance(x, TensorNode) for x in record.inputs])}
     return promises.one_share_each(record, op.backward(context, *goutputs))
 
 

@@ -120,14 +120,13 @@ class Machine:
         self.parameters.append(name)
         return self.input(name, default)
 
-    def _named(self, name, register):
+    def _named(self, name, new):
         if hasattr(self, name):
             raise ValueError(f"{name!r} is the name of another register, or of an op")
-        is_one = isinstance(register, Register)
-        promises.expect(name, is_one, "an expression of registers", TypeError, value=register)
-        register.name = name
-        vars(self)[name] = self.registers[name] = register
-        return register
+        promises.expect(name, isinstance(new, Register), "a register", TypeError, value=new)
+        new.name = name
+        vars(self)[name] = self.registers[name] = new
+        return new
 
     __setattr__ = _named  # f.loss = an expression
 

@@ -472,7 +472,12 @@ def test_higher_derivatives_die_by_reference_counting_too():
 
 
 @pytest.mark.relaxed
-def test_a_scalar_op_costs_at_most_600_bytes():
+@pytest.mark.parametrize("pulled_back", [False, True])
+@pytest.mark.parametrize(
+    "step", [lambda y, w: y * 1.0001, lambda y, w: y + w], ids=["* 1.0001", "+ w"]
+)
+def test_a_scalar_op_costs_at_most_600_bytes(step, pulled_back):
+    """Also with the adjoints that `node.grad` finds after the way back."""
     import tracemalloc
 
     x = mg.TensorNode(1.0)
@@ -481,7 +486,9 @@ def test_a_scalar_op_costs_at_most_600_bytes():
         before = tracemalloc.get_traced_memory()[0]
         y = x
         for _ in range(10_000):
-            y = y * 1.0001
+            y = step(y, x)
+        if pulled_back:
+            y.backward()
         used = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()

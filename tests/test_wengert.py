@@ -197,7 +197,9 @@ def test_names_that_do_not_exist_or_exist_already(book):
     refused(ValueError, "'x1' is the name of another", lambda: book.input("x1"))
     refused(ValueError, "'log' is the name of another", lambda: book.param("log"))
     refused(ValueError, "'loss' is the name", lambda: setattr(book, "loss", x1 + 1.0))
-    refused(TypeError, "y was given value 3.0; expected an expr", lambda: setattr(book, "y", 3.0))
+    refused(
+        TypeError, "y was given value 3.0; expected a register", lambda: setattr(book, "y", 3.0)
+    )
     assert "y" not in book.registers
 
 

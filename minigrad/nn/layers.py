@@ -31,8 +31,7 @@ class Dropout(Module):
             return ((self.rng.random(shape) >= self.rate) / (1.0 - self.rate)).astype(dtype)
 
     def forward(self, x):
-        floats = x.dtype.kind == "f"
-        expect(self, floats, "floats: x.astype(float)", TypeError, x=x, dtype=x.dtype.name)
+        expect(self, x.dtype.kind == "f", "floats: x.astype(float)", TypeError, x=x, dtype=x.dtype)
         return masked(x, self.mask(np.shape(x), x.dtype))
 
 
