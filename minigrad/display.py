@@ -176,12 +176,12 @@ REFUSALS = {
     "number-of-gradients": "{name}.backward returned {found} gradients for {expected} inputs: "
     "return one for each, in the same order.",
     "missing-return": "{where} is {found}. Is a return missing?",
-    "dtype": "{where} is {found}: return floats.",
+    "dtype": "{where} is {found}: return floats of the input's dtype, float64 here.",
     "kink": "{where}: every entry lies at a kink, where nothing can be compared. Try other inputs.",
     "rounding": "{where}: what a small step changes is lost in the rounding of so large an output, "
     "and nothing can be compared. Leave out what is added to it, or try other inputs.",
     "second-call-differs": "{name}.backward gives something else when it is called a second time. "
-    "It must not change what forward kept, nor add to an old result.",
+    "It must not change what forward kept, nor add to an old result, nor draw at random.",
     "stale-context": "{name}.backward answers for the latest run of forward, not for its own. Keep "
     "what it needs in the context, not in the class or in a variable outside.",
     "second-order": "{name}: the gradients are right, but their own derivatives are not. What "
@@ -223,6 +223,10 @@ DIAGNOSES = {
     "not-linear": (
         _SEED,
         "a gradient doubles with the incoming gradient: each term holds it once",
+    ),
+    "float32-noise": (
+        "The numbers themselves: how many digits do they have?",
+        "forward returns float32, in whose rounding a small step is lost. Keep the input's dtype",
     ),
     "wrong-where-negative": (_MASK, "it is wrong only where the input is negative"),
     "wrong-where-positive": (_MASK, "it is wrong only where the input is positive"),

@@ -77,6 +77,7 @@ def explanations(t, i):
         with suppress(Exception):  # not written with functions that nodes know
             yield from Recording(t, i, xs).explanations()
     yield "not-linear", "", lambda: not np.allclose(-g, times(-1.0))
+    yield "float32-noise", "", lambda: any(np.asarray(y).dtype != float for y in t.ys)
     yield "only-right-for-ones", "", lambda: t.at(t.xs).agrees(i)
     for sign, where in (("negative", x < 0), ("positive", x > 0)):
         if np.all(where[wrong]) and 2 * wrong.sum() > where.sum():

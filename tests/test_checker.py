@@ -387,9 +387,18 @@ MISTAKES = [
     ("missing-return", of(mg.Sin, lambda c, g: None), (X,), "return missing"),
     ("missing-return", of(mg.Sin, lambda c, g: ...), (X,), "return missing"),
     ("dtype", of(mg.Sin, lambda c, g: (g * np.cos(c["x"])).astype(int)), (X,), "int64"),
+    ("dtype", of(mg.Sin, lambda c, g: (g for _ in "a")), (X,), "is object: return floats"),
+    ("dtype", of(mg.Sin, lambda c, g: (g * np.cos(c["x"])).astype("f")), (X,), "is float32"),
+    (
+        "float32-noise",
+        op(keeping(y=lambda x: np.sin(x).astype("f")), lambda c, g: g * np.cos(c["x"])),
+        (X,),
+        "Keep the input's dtype",
+    ),
     ("in-place", of(ReLU, masks_in_place), (X,), "the incoming gradient in place"),
     ("in-place", op(clips_in_place, lambda c, g: g * (c["x"] > 0)), (X,), "input 0 in place"),
     ("second-call-differs", adds_up(), (X,), "second time"),
+    ("second-call-differs", of(mg.Sin, lambda c, g: g * np.random.rand()), (X,), "at random"),
     ("stale-context", remembers_outside(), (X,), "in the context"),
     ("impure-forward", op(draws, lambda c, g: g * c["mask"]), (X,), "random draws"),
     ("second-order", op(untracked, lambda c, g: g * c["y"]), (X,), "their own derivatives"),
@@ -669,6 +678,11 @@ def test_nothing_to_differentiate_is_an_error():
         mg.gradcheck(ReLU, np.arange(3))
     with pytest.raises(TypeError, match="no floats"):
         mg.gradcheck(ReLU)
+
+
+def test_a_class_that_is_no_op_is_a_function():
+    report = mg.gradcheck(int, X)
+    assert report.mistake == "raises" and "TypeError" in str(report)
 
 
 def test_too_many_entries_are_an_error_that_says_what_to_do():
