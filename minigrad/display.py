@@ -177,7 +177,8 @@ REFUSALS = {
     "return one for each, in the same order.",
     "missing-return": "{where} is {found}. Is a return missing?",
     "dtype": "{where} is {found}: return floats of the input's dtype, float64 here.",
-    "kink": "{where}: every entry lies at a kink, where nothing can be compared. Try other inputs.",
+    "kink": "{where}: every entry lies at a kink, or the curve turns back and forth within a step: "
+    "nothing can be compared. Try other inputs.",
     "rounding": "{where}: what a small step changes is lost in the rounding of so large an output, "
     "and nothing can be compared. Leave out what is added to it, or try other inputs.",
     "second-call-differs": "{name}.backward gives something else when it is called a second time. "

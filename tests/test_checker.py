@@ -404,6 +404,7 @@ MISTAKES = [
     ("second-order", op(untracked, lambda c, g: g * c["y"]), (X,), "their own derivatives"),
     ("kink", ReLU, (np.zeros(3),), "every entry lies at a kink"),
     ("rounding", op(lambda c, x: 1e10 + x, lambda c, g: g), (X,), "lost in the rounding"),
+    ("kink", mg.Sin, (np.array([1e15]),), "turns back and forth within a step"),
     ("outside-the-domain", mg.Log, (np.array([1.0, 0.0]),), "not defined"),
     ("raises", of(mg.Sin, lambda c, g: g * c["z"]), (X,), "KeyError: 'z'"),
     ("raises", op(lambda c, x: x @ np.ones(7), lambda c, g: g), (X,), "forward raised ValueError"),
