@@ -116,13 +116,13 @@ def aims_table(results):
     """Every aim, what was reached, and whether that is enough."""
     groups = {}
     for work, who, aim, one in aims(results):
-        title, shown = work["title"], "{:.2f}"
+        title, shown, closer = work["title"], "{:.2f}", "{:.3f}"  # 1.10 might be met or not
         if work["absolute"]:
-            title, shown = titled(work), "{:.3g}"
+            title, shown, closer = titled(work), "{:.3g}", "{:.4g}"
         row = [name(who), shown.format(aim), NONE, "not there"]
         if one is not None:
             reached = one["median"] if work["absolute"] else one["ratio"]
-            row[2:] = shown.format(reached), "met" if one["met"] else "missed"
+            row[2:] = closer.format(reached), "met" if one["met"] else "missed"
         groups.setdefault(title, []).append(row)
     return Table(["", "at most", "reached", "aim"], groups)
 
