@@ -56,8 +56,9 @@ def gradcheck(function, *inputs, **constants):
     `inputs`     arrays, numbers, nodes; checked in float64. Integer arrays are constants
     `constants`  handed on by name
 
-    Returns a `Report`. In this order: does it run; is there one gradient for each input; are the
-    inputs left alone; dtypes; the same on a second call; shapes; every entry; second derivatives.
+    Returns a `Report`. In this order: does it run, and give the same twice; are the inputs left
+    alone; is there one gradient for each; dtypes; the same gradients on a second call; shapes;
+    every entry; second derivatives.
     Raises TypeError if there is nothing to differentiate, ValueError if there is too much to try.
     """
     xs = [getattr(x, "value", x) for x in inputs]
