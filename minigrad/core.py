@@ -319,9 +319,8 @@ def pull_back(
             if id(node) not in asked:
                 adjoints.pop(node, None)
     if keep:
-        for node, adjoint in adjoints.items():
-            if node.source is None:
-                node._grad = adjoint if node._grad is None else node._grad + adjoint
+        for leaf, adjoint in adjoints.items():  # of all others it has been let go
+            leaf._grad = adjoint if leaf._grad is None else leaf._grad + adjoint
     return [adjoints.get(x) if isinstance(x, TensorNode) else None for x in wrt]
 
 

@@ -34,9 +34,13 @@ class Add(Op):
 class Subtract(Op):
     """z = x − y;  x̄ = z̄,  ȳ = −z̄."""
 
-    linear = True
-    forward = staticmethod(lambda context, x, y: x - y)
-    backward = staticmethod(lambda context, gz: (gz, -gz))
+    @staticmethod
+    def forward(context, x, y):
+        return x - y
+
+    @staticmethod
+    def backward(context, gz):
+        return gz, -gz
 
 
 class Multiply(Op):

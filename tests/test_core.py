@@ -301,6 +301,15 @@ def test_backward_twice_adds_to_leaves_and_corrupts_nothing():
     assert x.grad == 32.0
 
 
+def test_only_a_leaf_takes_a_gradient():
+    x = mg.TensorNode(2.0)
+    y = x * x
+    x.grad = 3.0
+    assert x.grad == 3.0
+    with pytest.raises(AttributeError, match="only a leaf owns its gradient"):
+        y.grad = 3.0
+
+
 def test_two_losses_over_one_part_add_up():
     x = mg.TensorNode(2.0)
     shared = np.exp(x)
