@@ -34,10 +34,9 @@ op it is a constant, as a plain array would be.
 import operator
 
 import numpy as np
-from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from minigrad import core, ops, promises
-from minigrad.core import RULES, Op, OpNode, TensorNode, setting
+from minigrad.core import RULES, Op, OpNode, TensorNode
 
 STALE = (
     "a register stands for another number in every run, so what is read, copied or branched on now "
@@ -47,7 +46,7 @@ STALE = (
 METADATA = (np.shape, np.ndim, np.size, np.result_type)  # known while a step is recorded
 
 
-class Register(NDArrayOperatorsMixin, promises.Methods):
+class Register(promises.Methods, np.lib.mixins.NDArrayOperatorsMixin):
     """What stands for a number that is not known yet. What is done with it is noted.
 
     `keeper`, who keeps the list, is told which of NumPy's functions is called. `made` says where
@@ -102,6 +101,7 @@ class Machine:
 
     def __init__(self, *own):
         known = Table((op.__name__.lower(), op) for op in (*map(vars(ops).get, ops.__all__), *own))
+        # Not self.ops = ..., which would declare a register.
         vars(self).update(ops=known, registers=Table(), made=[], defaults={}, parameters=[])
         call = lambda op: lambda *inputs, **constants: self._told(op, inputs, constants)
         vars(self).update({name: call(op) for name, op in known.items()})
@@ -139,7 +139,7 @@ class Machine:
         """What one of NumPy's functions makes of registers: its rule says which op to note."""
         if function in promises.PIECEWISE_CONSTANT:
             promises.no_rule(function)
-        with setting(core._recording, self._told):
+        with promises.setting(core._recording, self._told):
             return core._rule(function)(*args, **kwargs)
 
     def operation_sequence(self, register):
@@ -156,6 +156,7 @@ class Machine:
 
     def input_dict(self, **overrides):
         """The values of all registers that have a default, some of them overridden."""
+        # By way of the register, so that a name that none has is refused.
         given = {self.registers[name].name: value for name, value in overrides.items()}
         return self.defaults | {name: promises.as_array(x)[()] for name, x in given.items()}
 
@@ -222,14 +223,14 @@ class Recording:
         try:
             for leaf, *registers in hidden:
                 leaf.value, leaf._grad = registers
-            with setting(core._recording, self._told):
+            with promises.setting(core._recording, self._told):
                 loss = step(*[Register(self, x, f"x{i}") for i, x in enumerate(self.given)])
             if any([x.value is not value or x._grad is not grad for x, value, grad in hidden]):
                 raise TypeError(f"compile: the step changes a parameter: {STALE}")
         finally:
             for leaf, value, grad in before:
                 leaf.value, leaf._grad = value, grad
-        self.seen.append(("its result", self._print(loss)))
+        self.seen.append(("its result", self._fingerprint(loss)))
         self.loss = getattr(loss, "made", None)
         is_node = isinstance(self.loss, TensorNode)
         promises.expect("compile", is_node, "a node that the step returns", TypeError, loss=loss)
@@ -252,7 +253,7 @@ class Recording:
 
     def _told(self, op, inputs, constants):
         """Run the op, add a line, and return registers for what it made."""
-        self.seen.append((op.__name__, _each((inputs, constants), self._print)))
+        self.seen.append((op.__name__, _each((inputs, constants), self._fingerprint)))
         inputs, constants = _each((inputs, constants), lambda x: getattr(x, "made", x))
         places = [x if isinstance(x, TensorNode | Cell) else Cell(core._raw(x)) for x in inputs]
         # `core` runs the op, on other nodes of the same numbers, and writes the record; then the
@@ -260,15 +261,14 @@ class Recording:
         given = [TensorNode(_value(x)) if isinstance(x, TensorNode) else _value(x) for x in places]
         with core.recording():
             made = op.do_forward(*given, **_each(constants, _value))
-        outputs = made if isinstance(made, tuple) else (made,)
-        filled = [x if isinstance(x, TensorNode) else Cell(x) for x in outputs]
+        filled = [x if isinstance(x, TensorNode) else Cell(x) for x in promises.as_tuple(made)]
         record = getattr(filled[0], "source", None) or OpNode(op, {}, ())
         record.inputs, record.constants, record.checksums = places, constants, None
         self.lines.append((record, filled, _kind(filled[0].value)))
         registers = [Register(self, x, f"z{len(self.lines)}_{i}") for i, x in enumerate(filled)]
-        return tuple(registers) if outputs is made else registers[0]
+        return tuple(registers) if isinstance(made, tuple) else registers[0]
 
-    def _print(self, x):
+    def _fingerprint(self, x):
         """What tells one input or constant from another, in two recordings."""
         if isinstance(x, np.ndarray):
             return x.shape, x.dtype, hash(x.tobytes())
@@ -289,7 +289,7 @@ class Recording:
             if type(made) is kind or _kind(made) == kind:  # nearly always; the first, of a number
                 filled[0].value = made
             else:  # several, or what is no node's value as it is, a Python number
-                made = made if isinstance(made, tuple) else [made]
+                made = promises.as_tuple(made)
                 _fill(filled, [np.float64(x) if type(x) is float else x for x in made])
 
 
