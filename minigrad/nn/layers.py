@@ -16,7 +16,7 @@ class Dropout(Module):
     So the mean of y is x. After `model.eval()`, y is x. The mask is drawn here, from the module's
     own generator (`rng`: a generator or a seed), and is a constant of the product: ops are pure.
     Raises ValueError for a rate outside 0 ≤ rate < 1, TypeError for integers, which could not hold
-    x / (1 − rate). Srivastava et al. 2014.
+    x / (1 − rate), and in training within `mg.compile`. Srivastava et al. 2014.
     """
 
     def __init__(self, rate=0.5, rng=None):
@@ -31,7 +31,7 @@ class Dropout(Module):
             return ((self.rng.random(shape) >= self.rate) / (1.0 - self.rate)).astype(dtype)
 
     def forward(self, x):
-        expect(self, x.dtype.kind == "f", "floats: x.astype(float)", TypeError, x=x, dtype=x.dtype)
+        expect(self, x.dtype.kind == "f", "floats: x.astype(float)", TypeError, dtype=x.dtype.name)
         return masked(x, self.mask(np.shape(x), x.dtype))
 
 
