@@ -11,10 +11,10 @@ from contextlib import suppress
 import numpy as np
 
 from minigrad import promises
-from minigrad.core import RULES, Op, TensorNode, no_grad, pull_back, recording, setting
+from minigrad.core import RULES, Op, TensorNode, no_grad, pull_back, recording
 from minigrad.dual import Dual
 from minigrad.ops import CrossEntropy, LogSumExp, Sigmoid
-from minigrad.promises import expect
+from minigrad.promises import expect, setting
 
 # How many derivatives are being taken of one another now: the inner ones must be recorded.
 _depth = contextvars.ContextVar("depth", default=0)
@@ -101,7 +101,7 @@ def vjp(f, *inputs):
 def value_and_grad(f, argnum=0):
     """A function that gives f's value and its gradient with respect to argument `argnum`.
 
-    Raises ValueError if f does not return a single number.
+    Raises ValueError if f does not return a single number, or has no such argument without a name.
     """
 
     def both(*args, **kwargs):
@@ -204,7 +204,6 @@ def checkpoint(f):
     ValueError where its second run gives another value, as with a `Dropout` within f: draw its mask
     outside.
     """
-
     return lambda *inputs: Checkpoint.do_forward(*inputs, f=f)
 
 

@@ -182,7 +182,6 @@ def cosine(rate, steps, warmup=0, last=0.0):
 
     The small first steps give the velocities, and the means of `Adam`, time to fill up.
     """
-
     expect(cosine, 0 <= warmup < steps, "0 <= warmup < steps", warmup=warmup, steps=steps)
 
     def schedule(step):
@@ -193,8 +192,8 @@ def cosine(rate, steps, warmup=0, last=0.0):
 
 
 def _number(who, name, value, below=math.inf):
-    if not isinstance(value, float | int | np.number) or not 0.0 <= value < below:
-        expect(who, False, f"a number, 0 <= {name} < {below:g}", **{name: value})
+    fits = isinstance(value, float | int | np.number) and 0.0 <= value < below
+    expect(who, fits, f"a number, 0 <= {name} < {below:g}", **{name: value})
     return float(value)
 
 

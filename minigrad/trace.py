@@ -91,8 +91,8 @@ def trace(f, *values, seed=None, adjoints=False, **named):
     `values`, `named`    the inputs, floats or float arrays; a name that f does not know is a label
     `seed`               a tangent for each input: adds the tangents, ẏ = J · seed
     `adjoints`           True adds the adjoints ∂f/∂v, and the shares that they are sums of
-    Raises TypeError if f's result does not depend on its inputs, ValueError for a seed that does
-    not fit.
+    Raises TypeError if f's result does not depend on its inputs, or an op on the way to it has
+    several outputs, ValueError for a seed that does not fit.
     """
     known = list(inspect.signature(f).parameters)
     names = [*known[: len(values)], *(f"x{i + 1}" for i in range(len(known), len(values))), *named]

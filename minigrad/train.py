@@ -84,8 +84,8 @@ def fit(
     An interrupt (Ctrl-C, or Stop in a notebook) is passed on, as every error is: the model stays
     as the last step left it, the checkpoint as the last full epoch did. Call `fit` again in the
     same way to go on, or with more `epochs`. Raises ValueError, before anything has changed, for a
-    checkpoint that is damaged, of another model or made with other settings, another seed
-    or other data.
+    checkpoint that is damaged, of another model or made with other settings, another seed or
+    other data.
     """
     parts = [train] if test is None else [train, test]
     lists = ["loss", "accuracy", "test_loss", "test_accuracy"][: 2 * len(parts)]

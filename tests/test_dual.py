@@ -82,3 +82,8 @@ def test_axes_move_with_their_tangents(x):
 def test_a_number_leaves_float32_as_it_is(number):
     y = number * mg.Dual(np.ones(3, np.float32), np.ones(3, np.float32)) ** number
     assert y.primal.dtype == y.tangent.dtype == np.float32
+
+
+def test_a_function_without_a_rule_is_named(x):
+    with pytest.raises(TypeError, match="no rule for np.cumsum"):
+        np.cumsum(x)

@@ -79,3 +79,10 @@ def test_what_json_has_no_numbers_for_is_a_word():
     y = mg.TensorNode(2.0) * np.array([np.nan, np.inf, -np.inf, 1.0])
     (step,) = json.loads(to_json(y))["steps"]
     assert step["value"] == {"shape": [4], "data": ["NaN", "Infinity", "-Infinity", 2.0]}
+
+
+def test_what_cannot_be_traced_is_told_why():
+    with pytest.raises(TypeError, match="nothing was recorded: f returned 3.0"):
+        trace(lambda x: 3.0, 2.0)
+    with pytest.raises(ValueError, match="a seed of 1 numbers for 2 inputs"):
+        trace(f, 2.0, 5.0, seed=(1.0,))

@@ -25,6 +25,7 @@ class Recurrent(Module):
     """What RNN and LSTM share: what they are given, checked, then `run` from state to state.
 
     `input` is the `Linear` layer of W and b, `recurrent` is U, which the state before meets.
+    `parts` is the number of arrays that the state has.
     """
 
     def __init__(self, n_in, n_hidden, blocks, dropout=0.0, rng=None, init="glorot", **options):
@@ -125,6 +126,7 @@ class Split(LinearMap):
     """The columns of x in pieces of equal `width`: y₁, y₂ …;  x̄ = [ȳ₁, ȳ₂ …]."""
 
     f = lambda x, width: tuple([x[:, i : i + width] for i in range(0, x.shape[1], width)])
+    # An `adjoint` is given one ȳ; here there are several.
     backward = staticmethod(lambda context, *gys: np.concatenate(gys, axis=1))
 
 
