@@ -53,7 +53,8 @@ def cross_entropy(logits, labels):
 def mean_squared_error(predictions, targets):
     """Mean of (prediction − target)² over all entries; the two shapes must agree."""
     p, t = np.shape(predictions), np.shape(targets)
-    expect(mean_squared_error, p == t, "one shape, or they are broadcast", predictions=p, targets=t)
+    same = "one shape for both: (n,) − (n, 1), broadcast, would be (n, n)"
+    expect(mean_squared_error, p == t, same, predictions=p, targets=t)
     return np.mean((predictions - targets) ** 2)
 
 
