@@ -219,6 +219,7 @@ DIAGNOSES = {
     "sign": ("The sign.", "the sign is wrong: times -1 it is right"),
     "transposed": (_SHAPE, "it is the transpose of the right one"),
     "constant-factor": (_FACTOR, "a constant factor: it is {detail} times the right one"),
+    "shape": (_SHAPE, "a gradient has an entry for each entry of its input, in the same place"),
     "misplaced": (_PLACE, "the numbers are right, but they stand in other entries"),
     "reshape": (_SHAPE, "the numbers are right. Reshape them to {detail}"),
     "not-linear": (
