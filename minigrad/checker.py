@@ -88,7 +88,8 @@ def gradcheck(function, *inputs, **constants):
 class Trial:
     """One point, one cotangent: what backward returned there, `got`, and the true `slopes`.
 
-    `draw` makes the cotangent, of the shape that it is given.
+    `noise` says how much of each slope may be rounding. `draw` makes the cotangent, of the shape
+    that it is given.
     """
 
     def __init__(self, function, constants, xs, draw=np.ones):

@@ -50,6 +50,7 @@ class TensorNode(promises.Methods):
 
     `value`   the number or array itself
     `source`  the `OpNode` that computed it; None for a leaf, a node that you made yourself
+    `slot`    which of the outputs of its source it is, counted from 0
     `grad`    the adjoint: d(loss)/d(value), of the same shape; zeros until `backward` has run
 
     Raises TypeError for integers: a derivative is a limit of ever smaller steps, and integers have
@@ -140,7 +141,16 @@ class TensorNode(promises.Methods):
 
 
 class OpNode:
-    """One line of the Wengert list: this op, run on these inputs, gave those outputs."""
+    """One line of the Wengert list: this op, run on these inputs, gave those outputs.
+
+    `context`     what `forward` kept for `backward`
+    `constants`   what `forward` was handed by name
+    `number`      its place among all that have run, which is a topological order
+    `adjoints`    those of the outputs, as the last `backward` left them
+    `blanks`      of several outputs the shapes and dtypes, for the zeros of one that nobody uses
+    `checksums`   in strict mode, of all arrays that the op saw or kept
+    `mixed`       whether some of its inputs are constants
+    """
 
     __slots__ = ("op", "context", "inputs", "constants", "number", "adjoints", "blanks")
     __slots__ += ("checksums", "mixed", "_outputs")
