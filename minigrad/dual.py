@@ -93,6 +93,11 @@ def _tangent_like(x):
     return x.tangent if isinstance(x, Dual) else np.zeros_like(x)
 
 
+def _parts(part, x):
+    """Of one argument, or of each in a list, as np.stack gets it."""
+    return [part(entry) for entry in x] if isinstance(x, list | tuple) else part(x)
+
+
 def _power(y, v, t):
     """x^p: moving x gives p x^(p-1) ẋ, moving p gives y ln x ṗ (0 at x = 0)."""
     x, p = v
@@ -136,8 +141,3 @@ RULES = {
 LINEAR = {np.sum, np.mean, np.reshape, np.ravel, np.squeeze, np.expand_dims, np.broadcast_to}
 LINEAR |= {np.transpose, np.swapaxes, np.moveaxis, np.concatenate, np.stack}
 LINEAR |= {np.negative, np.positive}
-
-
-def _parts(part, x):
-    """Of one argument, or of each in a list, as np.stack gets it."""
-    return [part(entry) for entry in x] if isinstance(x, list | tuple) else part(x)
