@@ -20,7 +20,7 @@ from itertools import compress
 
 import numpy as np
 
-from minigrad.core import Op, TensorNode, _recording, pull_back
+from minigrad.core import Op, TensorNode, pull_back, recording
 
 try:
     import torch
@@ -83,11 +83,8 @@ class OfNodes(torch.autograd.Function):
     @staticmethod
     def forward(ctx, f, *inputs):
         values = [_value(x) if torch.is_tensor(x) else x for x in inputs]
-        token = _recording.set(True)  # it is PyTorch's no_grad that counts here, not minigrad's
-        try:
+        with recording():  # it is PyTorch's no_grad that counts here, not minigrad's
             found = f(*values)
-        finally:
-            _recording.reset(token)
         ctx.f, ctx.values, ctx.ys = f, values, _tuple(found)
         outputs = _tensors(ctx.ys, apart_from=values)
         # Saved for one reason: backward then notices if any of them was changed in place.
