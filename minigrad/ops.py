@@ -34,6 +34,8 @@ class Add(Op):
 class Subtract(Op):
     """z = x − y;  x̄ = z̄,  ȳ = −z̄."""
 
+    linear = True
+
     @staticmethod
     def forward(context, x, y):
         return x - y
