@@ -192,8 +192,9 @@ def cosine(rate, steps, warmup=0, last=0.0):
 
 
 def _number(who, name, value, below=math.inf):
-    fits = isinstance(value, float | int | np.number) and 0.0 <= value < below
-    expect(who, fits, f"a number, 0 <= {name} < {below:g}", **{name: value})
+    # The words only where they are needed: the rate is looked at in every step.
+    if not isinstance(value, float | int | np.number) or not 0.0 <= value < below:
+        expect(who, False, f"a number, 0 <= {name} < {below:g}", **{name: value})
     return float(value)
 
 
